@@ -1,0 +1,17 @@
+"""Emotion Studio: the frame around the pages. Page config, language, model, navigation."""
+
+import streamlit as st
+
+from pages.shared import language, model_choice
+from pages.shared.language import say
+
+st.set_page_config(page_title="Emotion Studio", page_icon="💬", layout="centered")
+
+page = st.navigation([st.Page("pages/live.py", title=say("live.title"), icon=":material/chat:", default=True)])
+
+with st.sidebar:
+    st.markdown("## Emotion Studio")
+    language.switch()
+    model_choice.picker()
+
+page.run()

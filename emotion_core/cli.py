@@ -1,0 +1,103 @@
+"""The same abilities from a shell: `python -m emotion_core …`.
+
+The edge: it parses arguments, prints results as JSON lines and errors as one
+sentence. It computes nothing itself. Exit status 0 done, 1 the work failed,
+2 wrong arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+from . import models
+from .labels import LABELS
+from .messages import EmotionError, message, shell_language
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except EmotionError as error:
+        return _fail(options, error.text(shell_language()))
+    except KeyboardInterrupt:
+        return _fail(options, message("error.interrupted", shell_language()))
+    except BrokenPipeError:  # the reader of stdout has gone, as in `… | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        reason = str(error).strip() or type(error).__name__
+        return _fail(options, message("error.unexpected", shell_language(), reason=reason.splitlines()[0]))
+
+
+def _fail(options: argparse.Namespace, sentence: str) -> int:
+    if options.debug and sys.exc_info()[0] is not KeyboardInterrupt:
+        raise  # noqa: PLE0704 (called from an except block)
+    print(sentence, file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    language = shell_language()
+
+    def say(key: str) -> str:
+        return message(f"cli.{key}", language)
+
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help=say("debug"))
+    parser = argparse.ArgumentParser("python -m emotion_core", description=say("description"))
+    commands = parser.add_subparsers(dest="command", required=True, metavar=say("command"))
+
+    predict = commands.add_parser("predict", parents=[common], help=say("predict"), description=say("predict"))
+    predict.add_argument("sentences", nargs="*", metavar=say("sentence"), help=say("sentences"))
+    predict.add_argument("--model", default=models.BUNDLED, help=say("model"))
+    predict.add_argument("--device", help=say("device"))
+    predict.set_defaults(run=_predict)
+    return parser
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from .inference import EmotionClassifier, Skipped
+
+    language = shell_language()
+    if not options.sentences and sys.stdin.isatty():
+        raise EmotionError("error.sentence.none")
+    classifier = EmotionClassifier.load(options.model, options.device)
+    status = 0
+    for result in classifier.predict_many(options.sentences or _stdin_lines()):
+        if isinstance(result, Skipped):
+            print(message(result.reason, language), file=sys.stderr)
+            status = 1
+            continue
+        if result.truncated:
+            print(message("warning.truncated", language, tokens=classifier.max_length), file=sys.stderr)
+        print(json.dumps(as_json(result), ensure_ascii=False), flush=True)
+    return status
+
+
+def _stdin_lines() -> Iterator[str]:
+    """Lines of standard input as UTF-8, blank ones left out."""
+    lines: Iterable[bytes] = sys.stdin.buffer
+    for line in lines:
+        if text := line.decode("utf-8-sig", errors="replace").strip():
+            yield text
+
+
+def as_json(prediction: object) -> dict[str, object]:
+    """The JSON object that `predict` prints for one sentence."""
+
+    def score(one: object) -> dict[str, object] | None:
+        return one and {"label": one.label, "probability": one.probability, "logit": one.logit}
+
+    return {
+        "text": prediction.text,
+        "top": score(prediction.top),
+        "second": score(prediction.second),
+        "logits": dict(zip(LABELS, prediction.logits.tolist(), strict=True)),
+        "probabilities": dict(zip(LABELS, prediction.probabilities.tolist(), strict=True)),
+    }

@@ -1,0 +1,172 @@
+"""The classifier: one sentence or a million through the same code.
+
+`EmotionClassifier.predict_many` is the one road; a single sentence is a batch of
+one. Not for metrics (`evaluation`) or for saying a result in words (`phrasing`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import models
+from .labels import LABELS
+from .messages import EmotionError
+from .text import clean
+
+WINDOW = 2048
+"""Sentences looked at together: sorted by length inside, so memory is bounded and padding small."""
+TOKENS_A_BATCH = 4096
+"""Padded tokens in one forward pass, at most (a longer single sentence is a batch of its own)."""
+CHARACTERS_A_TOKEN = 16
+"""No piece of a Korean vocabulary is longer, so text past max_length times this is cut unread."""
+
+
+@dataclass(frozen=True)
+class EmotionScore:
+    """One emotion of one sentence."""
+
+    label: str
+    probability: float
+    logit: float
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the model says of one sentence.
+
+    `text` is the sentence as given; `logits` and `probabilities` are float32 of
+    shape (7,), label-id order; `truncated` says that the end of the sentence
+    was longer than the model takes and was not read.
+    """
+
+    text: str
+    logits: np.ndarray
+    probabilities: np.ndarray
+    truncated: bool = False
+
+    @property
+    def top(self) -> EmotionScore:
+        """The emotion with the highest logit."""
+        return self.ranked[0]
+
+    @property
+    def second(self) -> EmotionScore | None:
+        """The next highest, if its logit is at least 0: the notebook's rule."""
+        score = self.ranked[1]
+        return score if score.logit >= 0 else None
+
+    @property
+    def ranked(self) -> list[EmotionScore]:
+        """All seven emotions, the likeliest first; of equals the lower id first."""
+        order = np.argsort(-self.logits, kind="stable")
+        return [EmotionScore(LABELS[i], float(self.probabilities[i]), float(self.logits[i])) for i in order]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A sentence of `predict_many` that was not scored; `reason` is a key of the message catalogue."""
+
+    text: str
+    reason: str
+
+
+class EmotionClassifier:
+    """A loaded model that reads sentences. Safe to share between threads."""
+
+    def __init__(self, loaded: models.LoadedModel) -> None:
+        self.name = loaded.name
+        self.device = loaded.device
+        self.max_length = loaded.max_length
+        self._model = loaded.model
+        self._tokenizer = loaded.tokenizer
+        self._order = loaded.order
+        self._tokenizing = threading.Lock()  # a tokenizer keeps its truncation setting between calls
+
+    @classmethod
+    def load(cls, source: str | os.PathLike[str] = models.BUNDLED, device: str | None = None) -> EmotionClassifier:
+        """Load a name under `weights/`, a folder or a Hugging Face id, on `device` or the best one here.
+
+        Raises EmotionError: see `models.load`.
+        """
+        return cls(models.load(source, device))
+
+    def predict(self, sentence: str) -> Prediction:
+        """Score one sentence. Raises EmotionError when nothing visible is in it."""
+        result = next(self.predict_many([sentence]))
+        if isinstance(result, Skipped):
+            raise EmotionError(result.reason)
+        return result
+
+    def predict_many(self, sentences: Iterable[str]) -> Iterator[Prediction | Skipped]:
+        """Score any number of sentences: results in input order, memory bounded by `WINDOW`.
+
+        A sentence with nothing visible in it comes back as `Skipped`. Identical
+        sentences of a window are scored once.
+        """
+        source = iter(sentences)
+        while window := list(itertools.islice(source, WINDOW)):
+            yield from self._score_window(window)
+
+    def _score_window(self, window: list[str]) -> list[Prediction | Skipped]:
+        cleaned = [clean(sentence) for sentence in window]
+        distinct = [text for text in dict.fromkeys(cleaned) if text]
+        scored = dict(zip(distinct, self._score_distinct(distinct), strict=True))
+        return [
+            Prediction(sentence, *scored[text]) if text else Skipped(sentence, "error.sentence.empty")
+            for sentence, text in zip(window, cleaned, strict=True)
+        ]
+
+    def _score_distinct(self, texts: list[str]) -> list[tuple[np.ndarray, np.ndarray, bool]]:
+        """(logits, probabilities, truncated) of each text."""
+        ids, truncated = self._tokenize(texts)
+        logits = np.empty((len(texts), len(LABELS)), np.float32)
+        for rows in length_batches([len(row) for row in ids], TOKENS_A_BATCH):
+            logits[rows] = self._forward([ids[row] for row in rows])
+        shifted = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(texts) else logits
+        probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+        return list(zip(logits, probabilities, truncated, strict=True))
+
+    def _tokenize(self, texts: list[str]) -> tuple[list[list[int]], list[bool]]:
+        """Token ids with special ones, cut to `max_length`, and which were cut."""
+        if not texts:
+            return [], []
+        readable = self.max_length * CHARACTERS_A_TOKEN
+        with self._tokenizing:
+            whole = self._tokenizer([text[:readable] for text in texts], verbose=False)["input_ids"]
+            fixed = self._tokenizer.num_special_tokens_to_add()
+        room = self.max_length
+        # Encoders end a sentence with its special tokens after the first; keep them when cutting.
+        ids = [row if len(row) <= room else row[: room - fixed + 1] + row[len(row) - fixed + 1 :] for row in whole]
+        cut = [len(row) > room or len(text) > readable for row, text in zip(whole, texts, strict=True)]
+        return ids, cut
+
+    def _forward(self, ids: list[list[int]]) -> np.ndarray:
+        """Logits in label-id order, float32 (sentences, 7)."""
+        import torch
+
+        width = max(len(row) for row in ids)
+        padding = self._tokenizer.pad_token_id or 0
+        batch = torch.tensor([row + [padding] * (width - len(row)) for row in ids], device=self.device)
+        lengths = torch.tensor([len(row) for row in ids], device=self.device)
+        mask = (torch.arange(width, device=self.device) < lengths[:, None]).long()
+        with torch.inference_mode():
+            logits = self._model(input_ids=batch, attention_mask=mask).logits
+        return logits.float().cpu().numpy()[:, self._order]
+
+
+def length_batches(lengths: list[int], tokens: int) -> Iterator[list[int]]:
+    """Row numbers in batches of similar length, each of at most `tokens` padded tokens."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[row] > tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

@@ -1,0 +1,23 @@
+"""What stands around every page: no traceback ever reaches a person."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import streamlit as st
+
+from emotion_core import EmotionError
+
+from .language import current, say
+
+
+def show(page: Callable[[], None]) -> None:
+    """Draw `page`; an error becomes one sentence on it, and an unforeseen one goes to the server's log."""
+    try:
+        page()
+    except EmotionError as error:
+        st.error(error.text(current()), icon=":material/error:")
+    except Exception:
+        logging.getLogger("emotion_studio").exception("page %s", page.__module__)
+        st.error(say("page.broken"), icon=":material/error:")
