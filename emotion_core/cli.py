@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fail(options: argparse.Namespace, sentence: str) -> int:
     if options.debug and sys.exc_info()[0] is not KeyboardInterrupt:
-        raise  # noqa: PLE0704 (called from an except block)
+        raise
     print(sentence, file=sys.stderr)
     return 1
 

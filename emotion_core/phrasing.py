@@ -14,7 +14,7 @@ def has_final_consonant(word: str) -> bool:
 
 
 def describe(prediction: Prediction, language: str) -> str:
-    """`가장 크게 느껴지는 감정은 슬픔이고, 두 번째는 공포입니다.`: the second only by the rule of `Prediction.second`."""
+    """`prediction` in one sentence; the second emotion only by the rule of `Prediction.second`."""
     top, second = prediction.top.label, prediction.second
     if second is None:
         return message("sentence.one", language, first=display_name(top, language))

@@ -18,7 +18,9 @@ MOST_HISTORY = 1000
 SHOWN_CHARACTERS = 400
 EXAMPLES = ("example.1", "example.2", "example.3", "example.4", "example.5", "example.6", "example.7")
 
-_TEXT, _ASKED, _RESULTS, _HISTORY, _NOTES = (f"live.{name}" for name in ("text", "asked", "results", "history", "notes"))
+# Keys of the session's state.
+_TEXT, _ASKED = "live.text", "live.asked"
+_RESULTS, _HISTORY, _NOTES = "live.results", "live.history", "live.notes"
 
 
 def main() -> None:
@@ -121,7 +123,7 @@ def _history() -> None:
     )
     with st.container(horizontal=True):
         st.download_button(
-            say("live.download"), data=lambda: to_csv(table), file_name="emotions.csv", mime="text/csv",
+            say("live.download"), data=to_csv(table), file_name="emotions.csv", mime="text/csv",
             icon=":material/download:", on_click="ignore", help=say("live.download_help"),
         )
         st.button(say("live.clear"), icon=":material/delete:", on_click=_clear)

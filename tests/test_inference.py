@@ -14,7 +14,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from emotion_core import EmotionClassifier, EmotionError, Prediction, Skipped, inference
 from emotion_core.labels import LABELS
 
-SENTENCES = ["아파요", "ㅋㅋㅋ개웃겨", "회의는 오후 3시에 시작합니다", "무서워서 잠이 안 와", "와 대박", "아", "너무 싫다 정말 싫어"]
+SENTENCES = [
+    "아파요", "ㅋㅋㅋ개웃겨", "회의는 오후 3시에 시작합니다", "무서워서 잠이 안 와", "와 대박", "아",
+    "너무 싫다 정말 싫어",
+]
 
 
 def test_logits_are_those_of_transformers(tiny: EmotionClassifier, tiny_folder) -> None:

@@ -62,7 +62,8 @@ def test_labels_in_another_order_are_mapped_by_name(tmp_path: Path) -> None:
 
 
 def test_nameless_labels_are_ids(tmp_path: Path) -> None:
-    assert list(load(save_tiny_model(tmp_path / "m", labels=tuple(f"LABEL_{i}" for i in range(7)))).order) == list(range(7))
+    folder = save_tiny_model(tmp_path / "m", labels=tuple(f"LABEL_{i}" for i in range(7)))
+    assert list(load(folder).order) == list(range(7))
 
 
 @pytest.mark.parametrize("labels", [LABELS[:6], (*LABELS[:6], "우울"), (*LABELS[:6], "공포"), ("긍정", "부정")])

@@ -10,7 +10,9 @@ import pytest
 from emotion_core.tables import safe_cell, to_csv
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+82", "-5", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\0=1", "＝1+1", "＋1", "－1", "＠a"])
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "+82", "-5", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\0=1", "＝1+1", "＋1", "－1", "＠a"]
+)
 def test_cells_that_would_be_executed_get_an_apostrophe(cell: str) -> None:
     assert safe_cell(cell) == "'" + cell
 

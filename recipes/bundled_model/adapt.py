@@ -91,7 +91,10 @@ def masked(ids: list[list[int]], tokenizer: PreTrainedTokenizerFast, generator: 
 
 def adapt(encoder: BertModel, tokenizer: PreTrainedTokenizerFast, texts: list[str], stars: np.ndarray,
           folder: Path, seed: int = 1) -> Iterator[dict[str, float]]:
-    """Train on `texts`, STEPS batches at most; yields a log line every 50 steps; resumes from `folder/state.pt` if it is there."""
+    """Train on `texts`, STEPS batches at most, resuming from `folder/state.pt` if it is there.
+
+    Yields a log line every 50 steps.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -102,7 +105,7 @@ def adapt(encoder: BertModel, tokenizer: PreTrainedTokenizerFast, texts: list[st
     model = Adapter(encoder).train()
     ids = tokenizer(texts, truncation=True, max_length=MAX_LENGTH)["input_ids"]
     plan = [batch for batch in batches(ids, rng) if len(batch) > 1][:STEPS]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(step / 100, 0.5 * (1 + math.cos(math.pi * min(1.0, step / len(plan))))))
     state_file = folder / "state.pt"

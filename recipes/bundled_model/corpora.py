@@ -8,7 +8,8 @@ Public text is read from a data folder and never copied into the repository:
 
 Both labelled sets allow several labels a row. A row becomes a soft target over
 the seven emotions: each of its labels that maps to an emotion gives that
-emotion one vote. Rows with votes for one emotion only are "single-emotion
+emotion one vote, and an emotion weighs as the square of its votes, so that the
+one most labels agree on stands out. Rows with votes for one emotion only are "single-emotion
 rows"; accuracy and macro-F1 are measured on those.
 """
 
@@ -70,6 +71,9 @@ class Labelled:
         """Bool (n,): rows whose whole weight is on one emotion."""
         return self.targets.max(axis=1) > 0.999
 
+    def __add__(self, other: Labelled) -> Labelled:
+        return Labelled([*self.texts, *other.texts], np.concatenate([self.targets, other.targets]))
+
     def take(self, rows: np.ndarray) -> Labelled:
         """The given rows, by index or by mask."""
         index = np.flatnonzero(rows) if rows.dtype == bool else rows
@@ -90,7 +94,7 @@ def _labelled(path: Path, names: list[str], table: dict[str, list[str]], text_co
             text = clean(row[text_column])
             if text and votes.sum():
                 texts.append(text)
-                targets.append(votes / votes.sum())
+                targets.append(votes**2 / (votes**2).sum())
     return Labelled(texts, np.stack(targets))
 
 

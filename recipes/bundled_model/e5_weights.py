@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def read(path: Path) -> E5File:
     scores = np.frombuffer(data, "<f4", count, at)
     at += 4 * count
     blob = data[at : at + blob_bytes]
-    texts = [blob[a:b].decode("utf-8") for a, b in zip(offsets[:-1], offsets[1:])]
+    texts = [blob[a:b].decode("utf-8") for a, b in pairwise(offsets)]
     at += blob_bytes
     (norm_bytes,) = struct.unpack_from("<I", data, at + 4)
     at += 8 + norm_bytes  # SentencePiece's own nmt_nfkc map replaces this per-code-point copy

@@ -24,13 +24,13 @@ import e5_weights  # noqa: E402
 import numpy as np  # noqa: E402
 import package  # noqa: E402
 import vocabulary  # noqa: E402
-from finetune import Settings, finetune  # noqa: E402
+from finetune import FIRST_PHASE, OWN_REPEATS, PUBLIC_IN_SECOND_PHASE, SECOND_PHASE, finetune  # noqa: E402
 from measure import logits_of  # noqa: E402
-from transformers import AutoTokenizer, BertForSequenceClassification, BertModel  # noqa: E402
+from transformers import AutoTokenizer, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast  # noqa: E402
 
 from emotion_core.labels import LABELS  # noqa: E402
 
-STAGES = ("prepare", "adapt", "finetune", "package")
+STAGES = ("prepare", "adapt", "first", "second", "package")
 REVIEWS = 300_000
 KOTE_VALIDATION = 600
 OWN_VALIDATION = 8  # one in so many of our own training sentences
@@ -61,8 +61,11 @@ def adapt_(data: Path, work: Path) -> None:
     encoder.save_pretrained(work / "adapted")
 
 
-def splits(data: Path) -> tuple[corpora.Labelled, corpora.Labelled, dict[str, corpora.Labelled]]:
-    """Public training rows, our own training rows, and the validation rows by set."""
+Sets = dict[str, corpora.Labelled]
+
+
+def splits(data: Path) -> tuple[Sets, Sets]:
+    """Training rows and validation rows, each by set: goemotions, kote, own."""
     rng = np.random.default_rng(0)
 
     def apart(rows: corpora.Labelled, count: int) -> tuple[corpora.Labelled, corpora.Labelled]:
@@ -73,28 +76,40 @@ def splits(data: Path) -> tuple[corpora.Labelled, corpora.Labelled, dict[str, co
     kote, kote_validation = apart(corpora.kote(data, "val"), KOTE_VALIDATION)
     own = corpora.samples("train")
     own, own_validation = apart(own, len(own) // OWN_VALIDATION)
-    public = corpora.Labelled([*goemotions.texts, *kote.texts], np.concatenate([goemotions.targets, kote.targets]))
-    validation = {"goemotions": corpora.goemotions(data, "dev"), "kote": kote_validation, "own": own_validation}
-    return public, own, validation
+    training = {"goemotions": goemotions, "kote": kote, "own": own}
+    return training, {"goemotions": corpora.goemotions(data, "dev"), "kote": kote_validation, "own": own_validation}
 
 
-def finetune_(data: Path, work: Path, start: str = "adapted", settings: Settings | None = None) -> None:
-    """Fine-tune: `work/finetuned`."""
-    public, own, validation = splits(data)
+def first(data: Path, work: Path) -> None:
+    """First phase of fine-tuning, on the public rows: `work/first`."""
+    training, validation = splits(data)
+    rows = training["goemotions"] + training["kote"]
+    finetune(*_start(work / "adapted", dropout=0.0), rows, validation, FIRST_PHASE, work / "first")
+
+
+def second(data: Path, work: Path) -> None:
+    """Second phase, on our own sentences and a part of the public rows: `work/second`."""
+    training, validation = splits(data)
+    some = np.random.default_rng(2).permutation(len(training["goemotions"]))[:PUBLIC_IN_SECOND_PHASE]
+    rows = training["goemotions"].take(some) + training["kote"]
+    for _ in range(OWN_REPEATS):
+        rows += training["own"]
+    finetune(*_start(work / "first", dropout=0.1), rows, validation, SECOND_PHASE, work / "second")
+
+
+def _start(folder: Path, dropout: float) -> tuple[PreTrainedTokenizerFast, BertForSequenceClassification]:
     model = BertForSequenceClassification.from_pretrained(
-        work / start, num_labels=len(LABELS), id2label=dict(enumerate(LABELS)),
-        label2id={label: i for i, label in enumerate(LABELS)})
-    tokenizer = AutoTokenizer.from_pretrained(work / start)
-    finetune(tokenizer, model, public, own, validation, settings or Settings(), work / "finetuned")
+        folder, num_labels=len(LABELS), id2label=dict(enumerate(LABELS)),
+        label2id={label: i for i, label in enumerate(LABELS)},
+        hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
+    return AutoTokenizer.from_pretrained(folder), model
 
 
 def package_(data: Path, work: Path) -> None:
     """Calibrate, save as `weights/bundled`, measure, write the card."""
     folder = ROOT / "weights" / "bundled"
-    model = BertForSequenceClassification.from_pretrained(work / "finetuned")
-    tokenizer = AutoTokenizer.from_pretrained(work / "finetuned")
-    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
-    validation = splits(data)[2]
+    tokenizer, model = _start(work / "second", dropout=0.1)
+    validation = splits(data)[1]
     logits = {name: logits_of(model, tokenizer, rows.texts) for name, rows in validation.items()}
     temperature, shift = package.calibrate(model, logits, validation)
     package.save(model, tokenizer, folder)
@@ -115,9 +130,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bundled_model")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    steps = dict(zip(STAGES, (prepare, adapt_, finetune_, package_), strict=True))
+    steps = dict(zip(STAGES, (prepare, adapt_, first, second, package_), strict=True))
     done = {"prepare": options.work / "start", "adapt": options.work / "adapted" / "model.safetensors",
-            "finetune": options.work / "finetuned" / "model.safetensors"}
+            "first": options.work / "first" / "model.safetensors",
+            "second": options.work / "second" / "model.safetensors"}
     for stage in [options.stage] if options.stage else STAGES:
         if not options.stage and stage in done and done[stage].exists():
             print(f"{stage}: done before")

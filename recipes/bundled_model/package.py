@@ -58,11 +58,12 @@ def write_card(folder: Path, figures: dict[str, dict[str, float]], details: dict
     """README.md of the model, from `card.md` with the figures filled in, and the same as `figures.json`."""
     lines = ["| test set | rows | accuracy | macro-F1 | right emotion in the top two | ECE (15 bins) |",
              "|---|---|---|---|---|---|"]
-    lines += [f"| {name} | {f['rows']:,} | {f['accuracy']:.3f} | {f['macro_f1']:.3f} | {f['top_two']:.3f} | {f['ece']:.3f} |"
-              for name, f in figures.items()]
+    lines += [f"| {name} | {found['rows']:,} | {found['accuracy']:.3f} | {found['macro_f1']:.3f} "
+              f"| {found['top_two']:.3f} | {found['ece']:.3f} |" for name, found in figures.items()]
     card = (Path(__file__).parent / "card.md").read_text("utf-8")
     values = {"figures": "\n".join(lines), "second_probability": SECOND_PROBABILITY, **details}
     for key, value in values.items():
         card = card.replace("{{" + key + "}}", str(value))
     (folder / "README.md").write_text(card, "utf-8")
-    (folder / "figures.json").write_text(json.dumps({"tests": figures, **details}, indent=1, ensure_ascii=False), "utf-8")
+    report_ = json.dumps({"tests": figures, **details}, indent=1, ensure_ascii=False)
+    (folder / "figures.json").write_text(report_ + "\n", "utf-8")

@@ -86,7 +86,7 @@ def _count(tokenizer: Tokenizer, batch: list[str], counts: Counter[int]) -> None
 
 
 def _scored(pieces: Pieces, rows: Iterable[int]) -> list[tuple[str, float]]:
-    return [(SPECIALS[i] if i < 4 else pieces.texts[i], float(pieces.scores[i]) if i >= 4 else UNREACHABLE) for i in rows]
+    return [(SPECIALS[i], UNREACHABLE) if i < 4 else (pieces.texts[i], float(pieces.scores[i])) for i in rows]
 
 
 def tokenizer(pieces: Pieces, keep: list[int]) -> PreTrainedTokenizerFast:
