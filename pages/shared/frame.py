@@ -12,7 +12,11 @@ from emotion_core import EmotionError
 from .language import current, say
 
 # Streamlit's own hint in a text box exists in English only; ours stands beside the button.
-_STYLE = "<style>[data-testid='InputInstructions'] { display: none; }</style>"
+# Korean breaks lines between words, which browsers do only when told.
+_STYLE = """<style>
+[data-testid="InputInstructions"] { display: none; }
+.stMain { word-break: keep-all; overflow-wrap: anywhere; }
+</style>"""
 
 
 def show(page: Callable[[], None]) -> None:
