@@ -20,6 +20,8 @@ from .messages import EmotionError, message, shell_language
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):  # a pipe on Korean Windows would be CP949, which has no emoji
+        stream.reconfigure(encoding="utf-8", errors="replace")
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)

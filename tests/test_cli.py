@@ -17,7 +17,7 @@ from emotion_core.labels import LABELS
 from tests.conftest import ROOT
 
 
-def run(*arguments: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str | bytes, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
     """`python -m emotion_core` as a process of its own, in another folder than the project's."""
     result = subprocess.run(
         [sys.executable, "-m", "emotion_core", *arguments], input=stdin, capture_output=True, timeout=120,
@@ -45,6 +45,13 @@ def test_sentences_from_standard_input(tiny_folder: Path, capsys, monkeypatch: p
     monkeypatch.setattr(sys, "stdin", lines)
     assert main(["predict", "--model", str(tiny_folder)]) == 0
     assert [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()] == ["아파요", "와 대박"]
+
+
+def test_undecodable_bytes_and_a_foreign_locale_do_no_harm(tiny_folder: Path) -> None:
+    sentence = b"\xff\xfe " + "아파 😂".encode()
+    result = run("predict", sentence, "--model", str(tiny_folder), PYTHONIOENCODING="cp949")
+    assert result.returncode == 0 and result.stderr == ""
+    assert json.loads(result.stdout)["text"].endswith("아파 😂")
 
 
 def test_an_empty_sentence_is_said_and_the_others_are_scored(tiny_folder: Path, capsys) -> None:

@@ -24,7 +24,7 @@ import e5_weights  # noqa: E402
 import numpy as np  # noqa: E402
 import package  # noqa: E402
 import vocabulary  # noqa: E402
-from finetune import FIRST_PHASE, OWN_REPEATS, PUBLIC_IN_SECOND_PHASE, SECOND_PHASE, finetune  # noqa: E402
+from finetune import FIRST_PHASE, FREQUENT_IN_SECOND_PHASE, OWN_REPEATS, SECOND_PHASE, finetune  # noqa: E402
 from measure import logits_of  # noqa: E402
 from transformers import AutoTokenizer, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast  # noqa: E402
 
@@ -90,11 +90,20 @@ def first(data: Path, work: Path) -> None:
 def second(data: Path, work: Path) -> None:
     """Second phase, on our own sentences and a part of the public rows: `work/second`."""
     training, validation = splits(data)
-    some = np.random.default_rng(2).permutation(len(training["goemotions"]))[:PUBLIC_IN_SECOND_PHASE]
-    rows = training["goemotions"].take(some) + training["kote"]
+    rows = thinned(training["goemotions"]) + training["kote"]
     for _ in range(OWN_REPEATS):
         rows += training["own"]
     finetune(*_start(work / "first", dropout=0.1), rows, validation, SECOND_PHASE, work / "second")
+
+
+def thinned(rows: corpora.Labelled) -> corpora.Labelled:
+    """All rows of the five rarer emotions, FREQUENT_IN_SECOND_PHASE of each of the two frequent ones."""
+    rng = np.random.default_rng(2)
+    main_emotion = rows.targets.argmax(axis=1)
+    kept = []
+    for emotion in range(len(LABELS)):
+        kept.append(rng.permutation(np.flatnonzero(main_emotion == emotion))[:FREQUENT_IN_SECOND_PHASE])
+    return rows.take(np.concatenate(kept))
 
 
 def _start(folder: Path, dropout: float) -> tuple[PreTrainedTokenizerFast, BertForSequenceClassification]:
