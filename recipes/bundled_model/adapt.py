@@ -1,4 +1,4 @@
-"""Stage 2: adapts the trimmed encoder to Korean as it is typed.
+"""An experiment, not a stage of the bundled model: adapts the trimmed encoder to Korean as it is typed.
 
 Two tasks on the same reviews: masked-language modelling (Devlin et al. 2019,
 20 % of the pieces, 80/10/10) and the review's stars read from the pooler, which

@@ -24,13 +24,14 @@ import e5_weights  # noqa: E402
 import numpy as np  # noqa: E402
 import package  # noqa: E402
 import vocabulary  # noqa: E402
-from finetune import FIRST_PHASE, FREQUENT_IN_SECOND_PHASE, OWN_REPEATS, SECOND_PHASE, finetune  # noqa: E402
+from finetune import FREQUENT, OWN_REPEATS, Settings, finetune  # noqa: E402
 from measure import logits_of  # noqa: E402
 from transformers import AutoTokenizer, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast  # noqa: E402
 
 from emotion_core.labels import LABELS  # noqa: E402
 
-STAGES = ("prepare", "adapt", "first", "second", "package")
+STAGES = ("prepare", "finetune", "package")
+OPTIONAL = ("adapt",)  # measured, and left out: see README.md
 REVIEWS = 300_000
 KOTE_VALIDATION = 600
 OWN_VALIDATION = 8  # one in so many of our own training sentences
@@ -49,7 +50,7 @@ def prepare(data: Path, work: Path) -> None:
 
 
 def adapt_(data: Path, work: Path) -> None:
-    """Adapt to Korean reviews: `work/adapted`, resumed from its checkpoint."""
+    """Adapt to Korean reviews: `work/adapted`, resumed from its checkpoint. Not part of the bundled model."""
     tokenizer = AutoTokenizer.from_pretrained(work / "start")
     encoder = BertModel.from_pretrained(work / "start")
     texts, stars = corpora.reviews(data)
@@ -80,44 +81,36 @@ def splits(data: Path) -> tuple[Sets, Sets]:
     return training, {"goemotions": corpora.goemotions(data, "dev"), "kote": kote_validation, "own": own_validation}
 
 
-def first(data: Path, work: Path) -> None:
-    """First phase of fine-tuning, on the public rows: `work/first`."""
-    training, validation = splits(data)
-    rows = training["goemotions"] + training["kote"]
-    finetune(*_start(work / "adapted", dropout=0.0), rows, validation, FIRST_PHASE, work / "first")
-
-
-def second(data: Path, work: Path) -> None:
-    """Second phase, on our own sentences and a part of the public rows: `work/second`."""
+def finetune_(data: Path, work: Path) -> None:
+    """Fine-tune on our own sentences, KOTE and a part of GoEmotions-Korean: `work/finetuned`."""
     training, validation = splits(data)
     rows = thinned(training["goemotions"]) + training["kote"]
     for _ in range(OWN_REPEATS):
         rows += training["own"]
-    finetune(*_start(work / "first", dropout=0.1), rows, validation, SECOND_PHASE, work / "second")
+    finetune(*_start(work / "start"), rows, validation, Settings(), work / "finetuned")
 
 
 def thinned(rows: corpora.Labelled) -> corpora.Labelled:
-    """All rows of the five rarer emotions, FREQUENT_IN_SECOND_PHASE of each of the two frequent ones."""
+    """All rows of the five rarer emotions, FREQUENT of each of the two frequent ones."""
     rng = np.random.default_rng(2)
     main_emotion = rows.targets.argmax(axis=1)
     kept = []
     for emotion in range(len(LABELS)):
-        kept.append(rng.permutation(np.flatnonzero(main_emotion == emotion))[:FREQUENT_IN_SECOND_PHASE])
+        kept.append(rng.permutation(np.flatnonzero(main_emotion == emotion))[:FREQUENT])
     return rows.take(np.concatenate(kept))
 
 
-def _start(folder: Path, dropout: float) -> tuple[PreTrainedTokenizerFast, BertForSequenceClassification]:
+def _start(folder: Path) -> tuple[PreTrainedTokenizerFast, BertForSequenceClassification]:
     model = BertForSequenceClassification.from_pretrained(
         folder, num_labels=len(LABELS), id2label=dict(enumerate(LABELS)),
-        label2id={label: i for i, label in enumerate(LABELS)},
-        hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
+        label2id={label: i for i, label in enumerate(LABELS)})
     return AutoTokenizer.from_pretrained(folder), model
 
 
 def package_(data: Path, work: Path) -> None:
     """Calibrate, save as `weights/bundled`, measure, write the card."""
     folder = ROOT / "weights" / "bundled"
-    tokenizer, model = _start(work / "second", dropout=0.1)
+    tokenizer, model = _start(work / "finetuned")
     validation = splits(data)[1]
     logits = {name: logits_of(model, tokenizer, rows.texts) for name, rows in validation.items()}
     temperature, shift = package.calibrate(model, logits, validation)
@@ -134,15 +127,13 @@ def package_(data: Path, work: Path) -> None:
 def main() -> None:
     """Do the stages asked for, or those not done yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", nargs="?", choices=STAGES)
+    parser.add_argument("stage", nargs="?", choices=(*STAGES, *OPTIONAL))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bundled_model")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    steps = dict(zip(STAGES, (prepare, adapt_, first, second, package_), strict=True))
-    done = {"prepare": options.work / "start", "adapt": options.work / "adapted" / "model.safetensors",
-            "first": options.work / "first" / "model.safetensors",
-            "second": options.work / "second" / "model.safetensors"}
+    steps = dict(zip((*STAGES, *OPTIONAL), (prepare, finetune_, package_, adapt_), strict=True))
+    done = {"prepare": options.work / "start", "finetune": options.work / "finetuned" / "model.safetensors"}
     for stage in [options.stage] if options.stage else STAGES:
         if not options.stage and stage in done and done[stage].exists():
             print(f"{stage}: done before")

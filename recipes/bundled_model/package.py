@@ -1,4 +1,4 @@
-"""Stage 4: calibrates the classifier, writes it as `weights/bundled`, measures it and writes its card."""
+"""Stage 3: calibrates the classifier, writes it as `weights/bundled`, measures it and writes its card."""
 
 from __future__ import annotations
 
