@@ -60,13 +60,16 @@ def saved_models() -> list[SavedModel]:
     root = weights_folder()
     if not root.is_dir():
         return []
-    found = [_saved(folder) for folder in root.iterdir() if (folder / "config.json").is_file()]
-    return sorted(found, key=lambda saved: (saved.name != BUNDLED, saved.name))
+    found = [_saved(folder) for folder in root.iterdir()]
+    return sorted(filter(None, found), key=lambda saved: (saved.name != BUNDLED, saved.name))
 
 
-def _saved(folder: Path) -> SavedModel:
-    changed = max(file.stat().st_mtime for file in folder.iterdir())
-    return SavedModel(folder.name, folder, changed)
+def _saved(folder: Path) -> SavedModel | None:
+    try:
+        files = {file.name: file.stat().st_mtime for file in folder.iterdir()}
+    except OSError:  # not a folder, not ours to read, or deleted while we looked
+        return None
+    return SavedModel(folder.name, folder, max(files.values())) if "config.json" in files else None
 
 
 def choose_device(name: str | None = None) -> torch.device:

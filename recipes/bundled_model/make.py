@@ -111,7 +111,7 @@ def package_(data: Path, work: Path) -> None:
     """Calibrate, save as `weights/bundled`, measure, write the card."""
     folder = ROOT / "weights" / "bundled"
     tokenizer, model = _start(work / "finetuned")
-    validation = splits(data)[1]
+    validation = {name: rows.take(rows.single) for name, rows in splits(data)[1].items()}
     logits = {name: logits_of(model, tokenizer, rows.texts) for name, rows in validation.items()}
     temperature, shift = package.calibrate(model, logits, validation)
     package.save(model, tokenizer, folder)

@@ -23,9 +23,7 @@ def calibrate(model: BertForSequenceClassification, logits: dict[str, np.ndarray
     Temperature: Guo et al. 2017. The shift moves all seven logits alike, so it changes no probability:
     it puts the median log-sum-exp at `LOG_SUM`, that is, logit 0 at a probability of about SECOND_PROBABILITY.
     """
-    single = {name: rows.single for name, rows in validation.items()}
-    temperature = fit_temperature(
-        [(logits[name][single[name]], rows.targets[single[name]].argmax(1)) for name, rows in validation.items()])
+    temperature = fit_temperature([(logits[name], rows.targets.argmax(1)) for name, rows in validation.items()])
     scaled = np.concatenate([values / temperature for values in logits.values()])
     shift = LOG_SUM - float(np.median(np.log(np.exp(scaled).sum(axis=1))))
     with torch.no_grad():
@@ -51,7 +49,8 @@ def measure(folder: Path, tests: dict[str, Labelled]) -> dict[str, dict[str, flo
     """The figures of the saved model, weights as they ship, on each test set."""
     model = BertForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    return {name: report(logits_of(model, tokenizer, rows.texts), rows) for name, rows in tests.items()}
+    singles = {name: rows.take(rows.single) for name, rows in tests.items()}
+    return {name: report(logits_of(model, tokenizer, rows.texts), rows) for name, rows in singles.items()}
 
 
 def write_card(folder: Path, figures: dict[str, dict[str, float]], details: dict[str, object]) -> None:
