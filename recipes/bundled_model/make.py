@@ -30,11 +30,11 @@ from transformers import AutoTokenizer, BertForSequenceClassification, BertModel
 
 from emotion_core.labels import LABELS  # noqa: E402
 
-STAGES = ("prepare", "finetune", "package")
+STAGES = ("prepare", "finetune", "restart", "package")
 OPTIONAL = ("adapt",)  # measured, and left out: see README.md
 REVIEWS = 300_000
 KOTE_VALIDATION = 600
-OWN_VALIDATION = 8  # one in so many of our own training sentences
+OWN_VALIDATION = Path(__file__).parent / "own_validation.txt"  # sentences of train.csv, one a line
 
 
 def prepare(data: Path, work: Path) -> None:
@@ -76,23 +76,35 @@ def splits(data: Path) -> tuple[Sets, Sets]:
     goemotions = corpora.goemotions(data, "train")
     kote, kote_validation = apart(corpora.kote(data, "val"), KOTE_VALIDATION)
     own = corpora.samples("train")
-    own, own_validation = apart(own, len(own) // OWN_VALIDATION)
+    held_out = set(OWN_VALIDATION.read_text("utf-8").splitlines())
+    is_held_out = np.array([text in held_out for text in own.texts])
+    own, own_validation = own.take(~is_held_out), own.take(is_held_out)
     training = {"goemotions": goemotions, "kote": kote, "own": own}
     return training, {"goemotions": corpora.goemotions(data, "dev"), "kote": kote_validation, "own": own_validation}
 
 
 def finetune_(data: Path, work: Path) -> None:
     """Fine-tune on our own sentences, KOTE and a part of GoEmotions-Korean: `work/finetuned`."""
+    _train(data, work / "start", Settings(), work / "finetuned")
+
+
+def restart(data: Path, work: Path) -> None:
+    """Fine-tune on with two warm restarts (Loshchilov & Hutter 2017): `work/restarted-1`, `work/restarted`."""
+    _train(data, work / "finetuned", Settings(epochs=1, learning_rate=2e-4, seed=2), work / "restarted-1")
+    _train(data, work / "restarted-1", Settings(epochs=1, learning_rate=2e-4, seed=3), work / "restarted")
+
+
+def _train(data: Path, start: Path, settings: Settings, folder: Path) -> None:
     training, validation = splits(data)
-    rows = thinned(training["goemotions"]) + training["kote"]
+    rows = thinned(training["goemotions"], settings.seed) + training["kote"]
     for _ in range(OWN_REPEATS):
         rows += training["own"]
-    finetune(*_start(work / "start"), rows, validation, Settings(), work / "finetuned")
+    finetune(*_start(start), rows, validation, settings, folder)
 
 
-def thinned(rows: corpora.Labelled) -> corpora.Labelled:
+def thinned(rows: corpora.Labelled, seed: int) -> corpora.Labelled:
     """All rows of the five rarer emotions, FREQUENT of each of the two frequent ones."""
-    rng = np.random.default_rng(2)
+    rng = np.random.default_rng(seed + 1)
     main_emotion = rows.targets.argmax(axis=1)
     kept = []
     for emotion in range(len(LABELS)):
@@ -108,9 +120,10 @@ def _start(folder: Path) -> tuple[PreTrainedTokenizerFast, BertForSequenceClassi
 
 
 def package_(data: Path, work: Path) -> None:
-    """Calibrate, save as `weights/bundled`, measure, write the card."""
+    """Average the cycles, calibrate, save as `weights/bundled`, measure, write the card."""
     folder = ROOT / "weights" / "bundled"
     tokenizer, model = _start(work / "finetuned")
+    package.average(model, [_start(work / name)[1] for name in ("restarted-1", "restarted")])
     validation = {name: rows.take(rows.single) for name, rows in splits(data)[1].items()}
     logits = {name: logits_of(model, tokenizer, rows.texts) for name, rows in validation.items()}
     temperature, shift = package.calibrate(model, logits, validation)
@@ -132,8 +145,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bundled_model")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    steps = dict(zip((*STAGES, *OPTIONAL), (prepare, finetune_, package_, adapt_), strict=True))
-    done = {"prepare": options.work / "start", "finetune": options.work / "finetuned" / "model.safetensors"}
+    steps = dict(zip((*STAGES, *OPTIONAL), (prepare, finetune_, restart, package_, adapt_), strict=True))
+    done = {"prepare": options.work / "start", "finetune": options.work / "finetuned" / "model.safetensors",
+            "restart": options.work / "restarted" / "model.safetensors"}
     for stage in [options.stage] if options.stage else STAGES:
         if not options.stage and stage in done and done[stage].exists():
             print(f"{stage}: done before")
