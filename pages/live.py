@@ -19,8 +19,8 @@ SHOWN_CHARACTERS = 400
 EXAMPLES = ("example.1", "example.2", "example.3", "example.4", "example.5", "example.6", "example.7")
 
 # Keys of the session's state.
-_TEXT, _ASKED = "live.text", "live.asked"
-_RESULTS, _HISTORY, _NOTES = "live.results", "live.history", "live.notes"
+_TEXT, _ASKED = "live-text", "live-asked"
+_RESULTS, _HISTORY, _NOTES = "live-results", "live-history", "live-notes"
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def _ask(example: str | None = None) -> None:
 
 
 def _form() -> None:
-    with st.form("live.form", border=False):
+    with st.form("live-form", border=False):
         st.text_area(say("live.box"), key=_TEXT, height=110, placeholder=say("live.placeholder"))
         with st.container(horizontal=True, vertical_alignment="center"):
             st.form_submit_button(say("live.analyse"), type="primary", on_click=_ask)

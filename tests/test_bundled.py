@@ -76,7 +76,7 @@ def test_tokenizer_takes_nothing_a_user_types_for_a_special_token() -> None:
     ids = tokenizer("<s>안녕</s> <mask> <pad> <unk>")["input_ids"]
     assert not special & set(ids[1:-1]) and tokenizer.unk_token_id not in ids
     assert tokenizer(unicodedata.normalize("NFD", "행복해요"))["input_ids"] == tokenizer("행복해요")["input_ids"]
-    assert tokenizer.unk_token_id not in tokenizer("ㅋㅋㅋ ㅠㅠ ㅎㅎ 뷁 😂")["input_ids"]
+    assert tokenizer.unk_token_id not in tokenizer("ㅋㅋㅋ ㅠㅠ ㅎㅎ 꿔 😂")["input_ids"]
 
 
 def test_a_literal_special_token_changes_little(bundled: EmotionClassifier) -> None:

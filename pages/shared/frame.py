@@ -15,7 +15,7 @@ from .language import current, say
 # Korean breaks lines between words, which browsers do only when told.
 _STYLE = """<style>
 [data-testid="InputInstructions"] { display: none; }
-.stMain { word-break: keep-all; overflow-wrap: anywhere; }
+.stMain :is(h1, h2, h3, h4, p) { word-break: keep-all; overflow-wrap: anywhere; }
 </style>"""
 
 
