@@ -99,7 +99,7 @@ def _all_seven(prediction: Prediction) -> None:
          for score in prediction.ranked]
     )
     st.dataframe(
-        table, hide_index=True, key=None,
+        table, hide_index=True,
         column_config={
             "label": say("column.emotion"),
             "probability": st.column_config.ProgressColumn(
@@ -118,7 +118,7 @@ def _history() -> None:
     table = history_table(history, current())
     percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
-        table.iloc[::-1], hide_index=True,
+        table.iloc[::-1], hide_index=True, placeholder="",
         column_config={say("column.first_probability"): percent, say("column.second_probability"): percent},
     )
     with st.container(horizontal=True):
