@@ -60,7 +60,49 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--model", default=models.BUNDLED, help=say("model"))
     predict.add_argument("--device", help=say("device"))
     predict.set_defaults(run=_predict)
+
+    chat = commands.add_parser("chat", parents=[common], help=say("chat"), description=say("chat"))
+    chat.add_argument("--model", default=models.BUNDLED, help=say("model"))
+    chat.add_argument("--device", help=say("device"))
+    chat.set_defaults(run=_chat)
+
+    importing = commands.add_parser("import", parents=[common], help=say("import"), description=say("import"))
+    importing.add_argument("checkpoint", metavar=say("checkpoint"), help=say("checkpoint_help"))
+    importing.add_argument("--name", required=True, help=say("name"))
+    importing.add_argument("--base", default="kobert", help=say("base"))
+    importing.set_defaults(run=_import)
     return parser
+
+
+def _chat(options: argparse.Namespace) -> int:
+    """The notebook's loop: sentences until a line with nothing but 0, or the end of the input."""
+    from .inference import EmotionClassifier
+    from .phrasing import describe
+
+    language = shell_language()
+    classifier = EmotionClassifier.load(options.model, options.device)
+    prompt = message("chat.prompt", language) if sys.stdin.isatty() else ""
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="replace", **({} if sys.stdin.isatty() else {"encoding": "utf-8"}))
+    while True:
+        try:
+            sentence = input(prompt)
+        except EOFError:
+            return 0
+        if sentence.strip() == "0":
+            return 0
+        try:
+            print(describe(classifier.predict(sentence), language), flush=True)
+        except EmotionError as error:
+            print(error.text(language), file=sys.stderr)
+
+
+def _import(options: argparse.Namespace) -> int:
+    from .checkpoints import import_checkpoint
+
+    folder = import_checkpoint(options.checkpoint, options.name, options.base)
+    print(json.dumps({"model": folder.name, "folder": str(folder)}, ensure_ascii=False))
+    return 0
 
 
 def _predict(options: argparse.Namespace) -> int:

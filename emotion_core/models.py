@@ -6,14 +6,17 @@ clearly what is wrong with one that can't be used. Not for scoring (`inference`)
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import hub
 from .labels import LABELS, NUM_LABELS, find_label
 from .messages import EmotionError
 
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BUNDLED = "bundled"
-_WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+_NAME = re.compile(r"[\w][\w .-]{0,58}[\w]|\w")  # letters of any script; no path, no leading dot
+_RESERVED = {"bundled", "runs", "con", "prn", "aux", "nul", "kobert"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def _saved(folder: Path) -> SavedModel | None:
         files = {file.name: file.stat().st_mtime for file in folder.iterdir()}
     except OSError:  # not a folder, not ours to read, or deleted while we looked
         return None
-    return SavedModel(folder.name, folder, max(files.values())) if "config.json" in files else None
+    return SavedModel(folder.name, folder, max(files.values())) if "config.json" in files and folder.name[0] != "." else None
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -98,27 +103,27 @@ def load(source: str | os.PathLike[str], device: str | None = None) -> LoadedMod
     in a model's folder is never run. Raises EmotionError when there is no such
     model, the folder is no model or damaged, or its labels aren't the seven.
     """
-    where = _locate(source)
+    where = locate(source)
     target = choose_device(device)
-    if isinstance(where, Path):
-        _check_folder(where)
+    name = where.name if isinstance(where, Path) else where
+    folder = where if isinstance(where, Path) else hub.snapshot(where)
+    _check_folder(folder)
     try:
-        model, tokenizer = _read(where)
+        model, tokenizer = _read(folder), read_tokenizer(folder)
     except EmotionError:
         raise
-    except OSError as error:
-        key = "error.model.damaged" if isinstance(where, Path) else "error.model.unreachable"
-        raise EmotionError(key, model=str(source), reason=_first_line(error)) from error
     except Exception as error:  # a damaged folder fails in any layer of transformers
-        raise EmotionError("error.model.damaged", model=str(source), reason=_first_line(error)) from error
+        raise damaged(source, error) from error
     order = _label_order(model.config, str(source))
-    _check_tokenizer(model, tokenizer, str(source))
-    name = where.name if isinstance(where, Path) else where
+    check_tokenizer(model.get_input_embeddings().num_embeddings, tokenizer, str(source))
     return LoadedModel(name, model.to(target).eval(), tokenizer, order, _max_length(model, tokenizer), target)
 
 
-def _locate(source: str | os.PathLike[str]) -> Path | str:
-    """A folder, or the Hub id as it came."""
+def locate(source: str | os.PathLike[str]) -> Path | str:
+    """The folder of a name under `weights/` or of a path; a Hub id comes back as it came.
+
+    Raises EmotionError when it can be neither.
+    """
     for saved in saved_models():
         if saved.name == str(source):
             return saved.folder
@@ -142,24 +147,37 @@ def _check_folder(folder: Path) -> None:
         raise EmotionError("error.model.no_config", model=str(folder)) from error
     except (OSError, ValueError) as error:
         raise EmotionError("error.model.damaged", model=str(folder), reason="config.json") from error
-    if not any((folder / name).is_file() for name in _WEIGHT_FILES):
+    if not any((folder / name).is_file() for name in WEIGHT_FILES):
         raise EmotionError("error.model.no_weights", model=str(folder))
 
 
-def _read(where: Path | str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _read(folder: Path) -> PreTrainedModel:
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # weights load in a blink; its bar would mix with our output on stderr
-    options = {"local_files_only": isinstance(where, Path), "trust_remote_code": False}
     model, report = AutoModelForSequenceClassification.from_pretrained(
-        where, dtype=torch.float32, output_loading_info=True, **options
+        folder, dtype=torch.float32, output_loading_info=True, local_files_only=True, trust_remote_code=False
     )
     # A weight that wasn't in the file was made up at random: such a model answers nonsense.
     if absent := [*report["missing_keys"], *report["mismatched_keys"]]:
-        raise EmotionError("error.model.incomplete", model=str(where), names=", ".join(map(str, absent[:3])))
-    return model, AutoTokenizer.from_pretrained(where, **options)
+        raise EmotionError("error.model.incomplete", model=str(folder), names=", ".join(map(str, absent[:3])))
+    return model
+
+
+def read_tokenizer(folder: Path, strict: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model's folder; KoBERT's, which transformers would take for another, is recognised.
+
+    `strict`: see `kobert.read_tokenizer`. Raises EmotionError, or what transformers raises for a damaged file.
+    """
+    from . import kobert
+
+    if kobert.is_kobert(json.loads((folder / "config.json").read_text("utf-8")), folder):
+        return kobert.read_tokenizer(folder, strict)
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def _label_order(config: object, source: str) -> np.ndarray:
@@ -171,9 +189,8 @@ def _label_order(config: object, source: str) -> np.ndarray:
     return np.array([columns.index(label) for label in LABELS])
 
 
-def _check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: str) -> None:
-    """Raise where the tokenizer isn't this model's: too many ids, or Korean it can't read."""
-    rows = model.get_input_embeddings().num_embeddings
+def check_tokenizer(rows: int, tokenizer: PreTrainedTokenizerBase, source: str) -> None:
+    """Raise where the tokenizer isn't that of a model with `rows` embeddings: too many ids, or unable to read Korean."""
     ids = tokenizer("나는 오늘 정말 행복해요", add_special_tokens=False)["input_ids"]
     if not ids or max(ids) >= rows or all(i == tokenizer.unk_token_id for i in ids):
         raise EmotionError("error.model.tokenizer", model=source, found=len(tokenizer), expected=rows)
@@ -184,6 +201,31 @@ def _max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> i
     if "roberta" in model.config.model_type:  # positions start after the padding id
         positions -= model.config.pad_token_id + 1
     return int(min(positions, tokenizer.model_max_length))
+
+
+def new_folder(name: str) -> Path:
+    """The folder under `weights/` that a new model called `name` gets; it isn't made yet.
+
+    Raises EmotionError when the name can't be a folder's everywhere, or is taken.
+    """
+    if not _NAME.fullmatch(name) or name.casefold() in _RESERVED:
+        raise EmotionError("error.name.invalid", name=name)
+    folder = weights_folder() / name
+    if folder.exists():
+        raise EmotionError("error.name.taken", name=name)
+    return folder
+
+
+def damaged(source: str | os.PathLike[str], error: BaseException) -> EmotionError:
+    """The error for a model whose files can't be read."""
+    return EmotionError("error.model.damaged", model=str(source), reason=_first_line(error))
+
+
+def unwritable(folder: Path, error: OSError) -> EmotionError:
+    """The error for a folder that can't be written: the disk is full, or it isn't ours."""
+    if error.errno == errno.ENOSPC:
+        return EmotionError("error.disk_full")
+    return EmotionError("error.unwritable", folder=str(folder), reason=_first_line(error))
 
 
 def _first_line(error: BaseException) -> str:

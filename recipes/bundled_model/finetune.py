@@ -33,14 +33,14 @@ MAX_LENGTH = 96
 
 
 FREQUENT = 5_000
-OWN_REPEATS = 5
+OWN_REPEATS = 3
 
 
 @dataclass(frozen=True)
 class Settings:
     """Chosen on the validation rows; README.md has what was tried."""
 
-    epochs: int = 2
+    epochs: int = 6
     learning_rate: float = 3e-4
     tokens_a_batch: int = 1024
     head_factor: float = 5.0
@@ -84,19 +84,18 @@ def batches(lengths: list[int], tokens: int, rng: np.random.Generator) -> list[n
 
 
 def finetune(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassification,
-             rows: Labelled, validation: dict[str, Labelled], settings: Settings, folder: Path) -> None:
-    """Train `model` on `rows`; after each epoch write the averaged weights and their figures to `folder`."""
+             epochs: list[Labelled], validation: dict[str, Labelled], settings: Settings, folder: Path) -> None:
+    """Train `model` on the rows of each epoch in turn; after each write the averaged weights and their figures to `folder`."""
     torch.manual_seed(settings.seed)
     chance = random.Random(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    weights = class_weights(rows.targets, settings.class_weight_power)
+    weights = class_weights(epochs[0].targets, settings.class_weight_power)
     smooth = settings.label_smoothing
-    soft = torch.from_numpy(rows.targets) * (1 - smooth) + smooth / rows.targets.shape[1]
     head = list(model.classifier.parameters())
     body = [p for name, p in model.named_parameters() if not name.startswith("classifier.")]
     groups = [{"params": body}, {"params": head, "lr": settings.learning_rate * settings.head_factor}]
     optimizer = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    plan = [epoch_plan(rows.texts, tokenizer, settings.tokens_a_batch, chance, rng) for _ in range(settings.epochs)]
+    plan = [epoch_plan(rows.texts, tokenizer, settings.tokens_a_batch, chance, rng) for rows in epochs]
     total = sum(len(order) for _, order in plan)
     warm = settings.warmup * total
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -104,7 +103,8 @@ def finetune(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassific
     averaged = copy.deepcopy(model).requires_grad_(False)
     folder.mkdir(parents=True, exist_ok=True)
     step = 0
-    for epoch, (ids, order) in enumerate(plan, 1):
+    for epoch, ((ids, order), rows) in enumerate(zip(plan, epochs, strict=True), 1):
+        soft = torch.from_numpy(rows.targets) * (1 - smooth) + smooth / rows.targets.shape[1]
         model.train()
         losses, started = [], time.monotonic()
         for batch in order:

@@ -21,7 +21,9 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 import adapt  # noqa: E402
 import corpora  # noqa: E402
 import e5_weights  # noqa: E402
+import mean_pooling  # noqa: E402
 import numpy as np  # noqa: E402
+import torch  # noqa: E402
 import package  # noqa: E402
 import vocabulary  # noqa: E402
 from finetune import FREQUENT, OWN_REPEATS, Settings, finetune  # noqa: E402
@@ -30,7 +32,7 @@ from transformers import AutoTokenizer, BertForSequenceClassification, BertModel
 
 from emotion_core.labels import LABELS  # noqa: E402
 
-STAGES = ("prepare", "finetune", "restart", "package")
+STAGES = ("prepare", "finetune", "package")
 OPTIONAL = ("adapt",)  # measured, and left out: see README.md
 REVIEWS = 300_000
 KOTE_VALIDATION = 600
@@ -44,7 +46,9 @@ def prepare(data: Path, work: Path) -> None:
     labelled = [corpora.goemotions(data, "train").texts, corpora.kote(data, "val").texts]
     keep = vocabulary.choose(file.pieces, [*texts, *labelled[0], *labelled[1]])
     tokenizer = vocabulary.tokenizer(file.pieces, keep)
-    e5_weights.bert(file, keep, tokenizer.pad_token_id).save_pretrained(work / "start")
+    torch.manual_seed(0)
+    encoder = e5_weights.bert(file, keep, tokenizer.pad_token_id)
+    mean_pooling.append(encoder).save_pretrained(work / "start")
     tokenizer.save_pretrained(work / "start")
     print(f"{len(keep):,} pieces kept")
 
@@ -84,22 +88,17 @@ def splits(data: Path) -> tuple[Sets, Sets]:
 
 
 def finetune_(data: Path, work: Path) -> None:
-    """Fine-tune on our own sentences, KOTE and a part of GoEmotions-Korean: `work/finetuned`."""
-    _train(data, work / "start", Settings(), work / "finetuned")
-
-
-def restart(data: Path, work: Path) -> None:
-    """Fine-tune on with two warm restarts (Loshchilov & Hutter 2017): `work/restarted-1`, `work/restarted`."""
-    _train(data, work / "finetuned", Settings(epochs=1, learning_rate=2e-4, seed=2), work / "restarted-1")
-    _train(data, work / "restarted-1", Settings(epochs=1, learning_rate=2e-4, seed=3), work / "restarted")
-
-
-def _train(data: Path, start: Path, settings: Settings, folder: Path) -> None:
+    """Fine-tune on our own sentences, KOTE and, another part each epoch, GoEmotions-Korean: `work/finetuned`."""
     training, validation = splits(data)
-    rows = thinned(training["goemotions"], settings.seed) + training["kote"]
-    for _ in range(OWN_REPEATS):
-        rows += training["own"]
-    finetune(*_start(start), rows, validation, settings, folder)
+    settings = Settings()
+    epochs = [thinned(training["goemotions"], epoch) + training["kote"] + repeated(training["own"], OWN_REPEATS)
+              for epoch in range(settings.epochs)]
+    finetune(*_start(work / "start"), epochs, validation, settings, work / "finetuned")
+
+
+def repeated(rows: corpora.Labelled, times: int) -> corpora.Labelled:
+    """`rows`, `times` times."""
+    return rows.take(np.tile(np.arange(len(rows)), times))
 
 
 def thinned(rows: corpora.Labelled, seed: int) -> corpora.Labelled:
@@ -120,10 +119,9 @@ def _start(folder: Path) -> tuple[PreTrainedTokenizerFast, BertForSequenceClassi
 
 
 def package_(data: Path, work: Path) -> None:
-    """Average the cycles, calibrate, save as `weights/bundled`, measure, write the card."""
+    """Calibrate, save as `weights/bundled`, measure, write the card."""
     folder = ROOT / "weights" / "bundled"
     tokenizer, model = _start(work / "finetuned")
-    package.average(model, [_start(work / name)[1] for name in ("restarted-1", "restarted")])
     validation = {name: rows.take(rows.single) for name, rows in splits(data)[1].items()}
     logits = {name: logits_of(model, tokenizer, rows.texts) for name, rows in validation.items()}
     temperature, shift = package.calibrate(model, logits, validation)
@@ -145,9 +143,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bundled_model")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    steps = dict(zip((*STAGES, *OPTIONAL), (prepare, finetune_, restart, package_, adapt_), strict=True))
-    done = {"prepare": options.work / "start", "finetune": options.work / "finetuned" / "model.safetensors",
-            "restart": options.work / "restarted" / "model.safetensors"}
+    steps = dict(zip((*STAGES, *OPTIONAL), (prepare, finetune_, package_, adapt_), strict=True))
+    done = {"prepare": options.work / "start", "finetune": options.work / "finetuned" / "model.safetensors"}
     for stage in [options.stage] if options.stage else STAGES:
         if not options.stage and stage in done and done[stage].exists():
             print(f"{stage}: done before")

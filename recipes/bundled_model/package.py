@@ -16,14 +16,6 @@ from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 LARGEST = 70_000_000
 
 
-def average(model: BertForSequenceClassification, others: list[BertForSequenceClassification]) -> None:
-    """Give `model` the mean of its weights and the others' (Izmailov et al. 2018, arXiv:1803.05407)."""
-    states = [other.state_dict() for other in others]
-    mean = {name: torch.stack([value, *(state[name] for state in states)]).mean(dim=0)
-            for name, value in model.state_dict().items()}
-    model.load_state_dict(mean)
-
-
 def calibrate(model: BertForSequenceClassification, logits: dict[str, np.ndarray],
               validation: dict[str, Labelled]) -> tuple[float, float]:
     """Fold the temperature and the zero of the logits into the head; returns (temperature, shift).

@@ -1,0 +1,119 @@
+"""The encoder that a fine-tuning run starts from: KoBERT, a model of ours, or any other encoder.
+
+One door for all of them: a name, a folder or a Hub id goes in, a verified
+tokenizer and configuration come out, and a classifier with a fresh head on
+demand. Not for models that already classify (`models`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import hub, kobert, models
+from .labels import LABELS
+from .messages import EmotionError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+KOBERT = "kobert"
+
+
+@dataclass(frozen=True)
+class Base:
+    """An encoder on the disk: its tokenizer and configuration, verified; its weights not read yet."""
+
+    name: str
+    folder: Path
+    config: PreTrainedConfig
+    tokenizer: PreTrainedTokenizerBase
+
+
+def locate(source: str | os.PathLike[str], progress: hub.Progress | None = None) -> Path:
+    """The folder of a base: "kobert", a name under `weights/`, a folder, or a Hub id.
+
+    What isn't on the disk is downloaded. Raises EmotionError, see `hub.snapshot` and `models.locate`.
+    """
+    if str(source) == KOBERT:
+        try:
+            return hub.snapshot(kobert.HUB_ID, progress)
+        except EmotionError as error:
+            if error.key == "error.model.unreachable":
+                raise EmotionError("error.kobert.unreachable", reason=error.values["reason"]) from error
+            raise
+    where = models.locate(source)
+    return where if isinstance(where, Path) else hub.snapshot(where, progress)
+
+
+def load(source: str | os.PathLike[str], progress: hub.Progress | None = None) -> Base:
+    """The base `source` (see `locate`), its tokenizer checked against its configuration.
+
+    Raises EmotionError when it can't be had, is no encoder, or a file of it is wrong or damaged.
+    """
+    folder = locate(source, progress)
+    config = read_config(folder)
+    try:
+        tokenizer = models.read_tokenizer(folder, strict=str(source) == KOBERT)
+    except EmotionError:
+        raise
+    except Exception as error:  # a damaged tokenizer file fails in any layer of transformers
+        raise models.damaged(folder, error) from error
+    models.check_tokenizer(config.vocab_size, tokenizer, str(source))
+    name = folder.name if Path(source).is_dir() else str(source)
+    return Base(name, folder, config, tokenizer)
+
+
+def read_config(folder: Path) -> PreTrainedConfig:
+    """The configuration of the encoder in `folder`; SKT's old zip doesn't name its architecture, which is BERT."""
+    from transformers import AutoConfig, BertConfig
+
+    try:
+        content = json.loads((folder / "config.json").read_text("utf-8"))
+        if "model_type" not in content and kobert.is_kobert(content, folder):
+            return BertConfig.from_dict(content)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config.vocab_size, config.hidden_size  # noqa: B018  what every encoder has
+        return config
+    except FileNotFoundError as error:
+        raise EmotionError("error.model.no_config", model=str(folder)) from error
+    except Exception as error:
+        raise models.damaged(folder, error) from error
+
+
+def classifier_config(base: Base, dropout: float | None = None) -> PreTrainedConfig:
+    """A copy of the base's configuration with the seven labels; `dropout` is the one before the head, 0 to 1."""
+    config = type(base.config).from_dict(base.config.to_dict())
+    config.id2label = dict(enumerate(LABELS))
+    config.label2id = {label: i for i, label in enumerate(LABELS)}
+    config.problem_type = None
+    if dropout is not None:
+        config.classifier_dropout = dropout
+    return config
+
+
+def new_classifier(base: Base, dropout: float | None = None) -> PreTrainedModel:
+    """The base's network in fp32 with a fresh head of seven, for training.
+
+    For a BERT this is the notebook's `BERTClassifier`: pooler, dropout, linear. Raises EmotionError
+    when the weights are missing, damaged, or not those of the configuration.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    if not any((base.folder / name).is_file() for name in models.WEIGHT_FILES):
+        raise EmotionError("error.model.no_weights", model=str(base.folder))
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, "dtype": torch.float32}
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            base.folder, config=classifier_config(base, dropout), ignore_mismatched_sizes=True,
+            output_loading_info=True, **options)
+    except Exception as error:
+        raise models.damaged(base.folder, error) from error
+    wrong = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
+    if absent := [key for key in wrong if not key.startswith("classifier.") and "pooler." not in key]:
+        raise EmotionError("error.model.incomplete", model=str(base.folder), names=", ".join(absent[:3]))
+    return model
