@@ -7,7 +7,10 @@ from pages.shared.language import say
 
 st.set_page_config(page_title="Emotion Studio", page_icon="💬", layout="centered")
 
-page = st.navigation([st.Page("pages/live.py", title=say("live.title"), icon=":material/chat:", default=True)])
+page = st.navigation([
+    st.Page("pages/live.py", title=say("live.title"), icon=":material/chat:", default=True),
+    st.Page("pages/models.py", title=say("models.title"), icon=":material/deployed_code:"),
+])
 
 with st.sidebar:
     st.markdown("## Emotion Studio")

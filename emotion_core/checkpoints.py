@@ -73,8 +73,9 @@ def read_state(file: Path) -> dict[str, torch.Tensor]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        key = "error.checkpoint.objects" if "Unsupported" in str(error) or "GLOBAL" in str(error) else None
-        raise EmotionError(key or "error.checkpoint.damaged", file=file.name) from error
+        foreign = "GLOBAL" in str(error) or "Unsupported class" in str(error)
+        raise EmotionError("error.checkpoint.objects" if foreign else "error.checkpoint.damaged",
+                           file=file.name) from error
     except Exception as error:  # truncated or made up: fails anywhere in torch
         raise EmotionError("error.checkpoint.damaged", file=file.name) from error
     return _named(_state_dict(content, file), file)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import sentencepiece
 from transformers import AutoTokenizer, BertConfig, SentencePieceBackend
@@ -36,8 +36,8 @@ class KoBERTTokenizer(SentencePieceBackend):
     special token ("[SEP]") is read as text, unless `split_special_tokens=False`.
     """
 
-    vocab_files_names = {"vocab_file": PIECES_FILE}
-    model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    vocab_files_names: ClassVar = {"vocab_file": PIECES_FILE}
+    model_input_names: ClassVar = ["input_ids", "token_type_ids", "attention_mask"]
 
     def __init__(self, vocab_file: str, **kwargs: Any) -> None:
         for name, token in zip(("unk", "pad", "cls", "sep", "mask"), SPECIAL_TOKENS, strict=True):

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +75,9 @@ def _saved(folder: Path) -> SavedModel | None:
         files = {file.name: file.stat().st_mtime for file in folder.iterdir()}
     except OSError:  # not a folder, not ours to read, or deleted while we looked
         return None
-    return SavedModel(folder.name, folder, max(files.values())) if "config.json" in files and folder.name[0] != "." else None
+    if "config.json" not in files or folder.name.startswith("."):
+        return None
+    return SavedModel(folder.name, folder, max(files.values()))
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -190,7 +193,7 @@ def _label_order(config: object, source: str) -> np.ndarray:
 
 
 def check_tokenizer(rows: int, tokenizer: PreTrainedTokenizerBase, source: str) -> None:
-    """Raise where the tokenizer isn't that of a model with `rows` embeddings: too many ids, or unable to read Korean."""
+    """Raise where a model with `rows` embeddings has another model's tokenizer: ids too high, or no Korean read."""
     ids = tokenizer("나는 오늘 정말 행복해요", add_special_tokens=False)["input_ids"]
     if not ids or max(ids) >= rows or all(i == tokenizer.unk_token_id for i in ids):
         raise EmotionError("error.model.tokenizer", model=source, found=len(tokenizer), expected=rows)
@@ -214,6 +217,24 @@ def new_folder(name: str) -> Path:
     if folder.exists():
         raise EmotionError("error.name.taken", name=name)
     return folder
+
+
+def delete(name: str) -> None:
+    """Remove the model `name` from `weights/` for good. Raises EmotionError for the bundled one and where it can't."""
+    found = next((saved for saved in saved_models() if saved.name == name), None)
+    if found is None or name == BUNDLED:
+        raise EmotionError("error.delete.model", name=name)
+    doomed = found.folder.with_name(f".deleted-{name}")
+    try:
+        found.folder.rename(doomed)  # at once and whole: nobody ever sees half a model
+        shutil.rmtree(doomed)
+    except OSError as error:
+        raise unwritable(found.folder, error) from error
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of the files in `folder`."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def damaged(source: str | os.PathLike[str], error: BaseException) -> EmotionError:

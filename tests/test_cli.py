@@ -10,11 +10,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import BertModel
 
 from emotion_core import EmotionClassifier
 from emotion_core.cli import main
 from emotion_core.labels import LABELS
+from emotion_core.messages import message
+from emotion_core.phrasing import describe
 from tests.conftest import ROOT
+from tests.test_checkpoints import BERTClassifier
+from tests.tiny_kobert import save_tiny_kobert
 
 
 def run(*arguments: str | bytes, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -105,3 +111,29 @@ def test_no_module_of_the_core_imports_streamlit() -> None:
     for file in (ROOT / "emotion_core").rglob("*.py"):
         assert "streamlit" not in [word for line in file.read_text("utf-8").splitlines()
                                    if line.strip().startswith(("import ", "from ")) for word in line.split()], file
+
+
+def test_chat_answers_until_zero(tiny_folder: Path) -> None:
+    done = run("chat", "--model", str(tiny_folder), stdin="안녕하세요\n\n   \n고마워\n 0 \n이것은 읽지 않음\n".encode())
+    sentences = [describe(EmotionClassifier.load(tiny_folder).predict(text), "ko") for text in ("안녕하세요", "고마워")]
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == sentences
+    assert done.stderr.splitlines() == [message("error.sentence.empty", "ko")] * 2
+
+
+def test_chat_ends_with_its_input(tiny_folder: Path) -> None:
+    done = run("chat", "--model", str(tiny_folder), stdin="안녕".encode())
+    assert (done.returncode, len(done.stdout.splitlines()), done.stderr) == (0, 1, "")
+
+
+def test_import_then_predict(weights: Path, tmp_path: Path) -> None:
+    base = save_tiny_kobert(tmp_path / "base")
+    model = BERTClassifier(BertModel.from_pretrained(base))
+    torch.save({"epoch": 1, "model_state_dict": model.state_dict(), "optimizer_state_dict": {}}, tmp_path / "m.tar")
+    done = run("import", str(tmp_path / "m.tar"), "--name", "옛 모델", "--base", str(base))
+    assert json.loads(done.stdout) == {"model": "옛 모델", "folder": str(weights / "옛 모델")}, done.stderr
+    assert done.returncode == 0
+    assert json.loads(run("predict", "안녕", "--model", "옛 모델").stdout)["text"] == "안녕"
+    again = run("import", str(tmp_path / "m.tar"), "--name", "옛 모델", "--base", str(base))
+    assert again.returncode == 1 and again.stdout == ""
+    assert again.stderr.strip() == message("error.name.taken", "ko", name="옛 모델")

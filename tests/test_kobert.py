@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import threading
@@ -19,9 +20,12 @@ from emotion_core.kobert import KoBERTTokenizer, read_tokenizer
 from tests.tiny_kobert import SAMPLES, pieces, save_tiny_kobert, tiny_config
 
 HARD = [
-    "1,000원짜리 2,500개", "10,000,000원, 그리고 3,", "가격은１，０００원", "12, 34,5", "나이는 2,", ",,,", "1,", "a1,b2,",
-    unicodedata.normalize("NFD", "오늘 정말 행복해요 값싼 뷁"), "café naïve Ångström", "ㅋㅋㅋㅠㅠ ㅇㅇ", "😀😭 좋아요👍🏽",
-    "ＦＵＬＬ　ｗｉｄｔｈ！", "탭\t과\n줄\r\n바꿈   많은 공백 ", "``따옴표'' ''둘''", "½ ㎏ ① Ⅷ ﬁ", "がぎぐ 漢字 한자漢字",
+    "1,000원짜리 2,500개", "10,000,000원, 그리고 3,", "가격은１，０００원", "12, 34,5",
+    "나이는 2,", ",,,", "1,", "a1,b2,",
+    unicodedata.normalize("NFD", "오늘 정말 행복해요 값싼 뷁"), "café naïve Ångström",
+    "ㅋㅋㅋㅠㅠ ㅇㅇ", "😀😭 좋아요👍🏽",
+    "ＦＵＬＬ　ｗｉｄｔｈ！",
+    "탭\t과\n줄\r\n바꿈   많은 공백 ", "``따옴표'' ''둘''", "½ ㎏ ① Ⅷ ﬁ", "がぎぐ 漢字 한자漢字",
     "zero\u200bwidth\ufeff", "x" * 300, "가" * 200, "٣,٤ ²,", "[그냥] 괄호", "▁밑줄▁ ▁1,", "", " ", "한", "!",
 ]
 
@@ -80,7 +84,8 @@ def test_mixed_sentences_have_the_restated_ids_alone_and_in_a_batch(tokenizer: K
 
 
 def test_pads_right_and_cuts_with_the_last_sep_kept(tokenizer: KoBERTTokenizer) -> None:
-    batch = tokenizer(["안녕", "오늘은 날씨가 정말 좋아서 산책을 했어요"], padding="max_length", truncation=True, max_length=8)
+    sentences = ["안녕", "오늘은 날씨가 정말 좋아서 산책을 했어요"]
+    batch = tokenizer(sentences, padding="max_length", truncation=True, max_length=8)
     assert [len(row) for row in batch["input_ids"]] == [8, 8]
     assert batch["input_ids"][0][-1] == 1 and batch["attention_mask"][0][-1] == 0
     assert [row[0] for row in batch["input_ids"]] == [2, 2] and batch["input_ids"][1][-1] == 3
@@ -97,10 +102,10 @@ def test_typed_special_tokens_stay_text(tokenizer: KoBERTTokenizer, text: str) -
 
 
 def test_special_tokens_that_the_vocabulary_would_find_by_itself_stay_text(tmp_path: Path) -> None:
-    import io
     written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["가 나 다 [MASK] 라 마 바"] * 50), model_writer=written, vocab_size=40, model_type="char",
+        sentence_iterator=iter(["가 나 다 [MASK] 라 마 바"] * 50), vocab_size=40, model_writer=written,
+        model_type="char",
         hard_vocab_limit=False, unk_id=0, pad_id=1, bos_id=2, eos_id=3, unk_piece="[UNK]", pad_piece="[PAD]",
         bos_piece="[CLS]", eos_piece="[SEP]", user_defined_symbols=["[MASK]"], minloglevel=2)
     (tmp_path / "spiece.model").write_bytes(written.getvalue())
@@ -178,7 +183,6 @@ def test_wrong_and_damaged_pieces_are_named(tmp_path: Path) -> None:
     assert refused(tmp_path) == "error.kobert.pieces_damaged"
     file.write_bytes(b"")
     assert refused(tmp_path) == "error.kobert.pieces_damaged"
-    import io
     written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(["가 나 다 라"] * 20), model_writer=written,
                                              vocab_size=20, model_type="char", hard_vocab_limit=False, minloglevel=2)

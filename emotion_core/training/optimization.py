@@ -21,7 +21,7 @@ def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[s
 
 
 def optimizer(model: torch.nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter, arXiv:1711.05101) with decoupled decay, or SGD with momentum and none, as it tried."""
+    """AdamW (Loshchilov & Hutter, arXiv:1711.05101), or SGD with momentum and no decay, as the notebook tried."""
     import torch
 
     if config.optimizer == "sgd":

@@ -85,7 +85,7 @@ def batches(lengths: list[int], tokens: int, rng: np.random.Generator) -> list[n
 
 def finetune(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassification,
              epochs: list[Labelled], validation: dict[str, Labelled], settings: Settings, folder: Path) -> None:
-    """Train `model` on the rows of each epoch in turn; after each write the averaged weights and their figures to `folder`."""
+    """Train on the rows of each epoch in turn; after each write the averaged weights and figures to `folder`."""
     torch.manual_seed(settings.seed)
     chance = random.Random(settings.seed)
     rng = np.random.default_rng(settings.seed)

@@ -23,8 +23,8 @@ import corpora  # noqa: E402
 import e5_weights  # noqa: E402
 import mean_pooling  # noqa: E402
 import numpy as np  # noqa: E402
-import torch  # noqa: E402
 import package  # noqa: E402
+import torch  # noqa: E402
 import vocabulary  # noqa: E402
 from finetune import FREQUENT, OWN_REPEATS, Settings, finetune  # noqa: E402
 from measure import logits_of  # noqa: E402

@@ -1,0 +1,124 @@
+"""The models page's logic: lists, refusals, an import, a download that can't be had."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+from transformers import BertModel
+
+from emotion_core import EmotionClassifier
+from emotion_core.messages import message
+from pages.shared import fetching
+from tests.conftest import ROOT
+from tests.test_checkpoints import BERTClassifier
+from tests.tiny_kobert import save_tiny_kobert
+
+
+@pytest.fixture
+def app(tiny_folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The models page, with an empty Hub cache and no network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    fetching.of.clear()
+    shutil.copytree(tiny_folder, weights / "bundled")
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    return app.switch_page("pages/models.py").run()
+
+
+def press(app: AppTest, key: str) -> AppTest:
+    return next(button for button in app.button if button.label == message(key, "ko")).click().run()
+
+
+def fill(app: AppTest, content: bytes, name: str, folder: str) -> AppTest:
+    app.file_uploader[0].upload("model_10.tar", content, "application/x-tar")
+    app.text_input(key="import-name").set_value(name)
+    app.text_input(key="import-folder").set_value(folder)
+    return press(app, "models.import_button")
+
+
+def checkpoint(base: Path) -> bytes:
+    written = io.BytesIO()
+    model = BERTClassifier(BertModel.from_pretrained(base))
+    torch.save({"epoch": 1, "model_state_dict": model.state_dict(), "optimizer_state_dict": {}}, written)
+    return written.getvalue()
+
+
+def test_the_page_lists_models_and_offers_kobert(app: AppTest) -> None:
+    assert not app.exception and not app.error
+    assert "bundled" in app.dataframe[0].value.to_string()
+    assert message("models.kobert_fetch", "ko") in [button.label for button in app.button]
+    assert message("models.delete_confirm", "ko") not in [button.label for button in app.button]  # only bundled
+
+
+def test_import_makes_a_model_that_can_be_used_and_deleted(app: AppTest, weights: Path, tmp_path: Path) -> None:
+    base = save_tiny_kobert(tmp_path / "base")
+    fill(app, checkpoint(base), "내 노트북", str(base))
+    assert [element.value for element in app.success] == [message("models.import_done", "ko", name="내 노트북")]
+    assert EmotionClassifier.load("내 노트북").predict("안녕").logits.shape == (7,)
+    assert "내 노트북" in app.sidebar.selectbox[0].options
+    chosen = next(box for box in app.main.selectbox if box.label == message("models.delete_which", "ko"))
+    chosen.set_value("내 노트북").run()
+    press(app, "models.delete_confirm")
+    assert sorted(path.name for path in weights.iterdir()) == ["bundled"]
+    assert not app.exception
+
+
+def test_bad_files_and_names_get_one_sentence(app: AppTest, weights: Path, tmp_path: Path) -> None:
+    base = save_tiny_kobert(tmp_path / "base")
+    fill(app, b"not a checkpoint", "mine", str(base))
+    assert [error.value for error in app.error] == [message("error.checkpoint.damaged", "ko", file="model_10.tar")]
+    fill(app, checkpoint(base), "../mine", str(base))
+    assert [error.value for error in app.error] == [message("error.name.invalid", "ko", name="../mine")]
+    fill(app, checkpoint(base), "mine", "")
+    assert [warning.value for warning in app.warning] == [message("models.import_needs_kobert", "ko")]
+    fill(app, checkpoint(base), " ", str(base))
+    assert [warning.value for warning in app.warning] == [message("models.import_incomplete", "ko")]
+    assert sorted(path.name for path in weights.iterdir()) == ["bundled"] and not app.exception
+
+
+def test_without_a_network_the_button_says_so_and_can_be_pressed_again(app: AppTest) -> None:
+    from emotion_core import kobert
+
+    press(app, "models.kobert_fetch")
+    fetching.of(kobert.HUB_ID)._thread.join(30)
+    app.run()
+    assert len(app.error) == 1 and "인터넷" in app.error[0].value
+    assert message("models.kobert_fetch", "ko") in [button.label for button in app.button]
+    assert not app.exception
+
+
+def test_a_download_reports_stops_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    from emotion_core.messages import EmotionError
+
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def slow(repo_id: str, progress: object) -> None:
+        progress(10, 100)
+        arrived.set()
+        go_on.wait(10)
+        try:
+            progress(20, 100)
+        except Exception as error:
+            raise EmotionError("error.model.unreachable", model=repo_id, reason="") from error
+
+    monkeypatch.setattr("emotion_core.hub.snapshot", slow)
+    download = fetching.Fetching("somebody/model")
+    download.start()
+    assert arrived.wait(10) and download.running and (download.done, download.total) == (10, 100)
+    first = download._thread
+    download.start()
+    assert download._thread is first, "two presses start one download"
+    download.stop()
+    go_on.set()
+    first.join(10)
+    assert not download.running and download.error is None, "a stop is no failure"
+    download.start()
+    download._thread.join(10)
+    assert (download.done, download.total) == (20, 100)
