@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.shared import language, model_choice
+from pages.shared import frame, language, model_choice
 from pages.shared.language import say
 
 st.set_page_config(page_title="Emotion Studio", page_icon="💬", layout="centered")
@@ -17,4 +17,5 @@ with st.sidebar:
     language.switch()
     model_choice.picker()
 
+frame.enter()
 page.run()

@@ -66,6 +66,20 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--device", help=say("device"))
     chat.set_defaults(run=_chat)
 
+    evaluate = commands.add_parser("evaluate", parents=[common], help=say("evaluate"), description=say("evaluate"))
+    evaluate.add_argument("file", metavar=say("file"), help=say("file_help"))
+    evaluate.add_argument("--model", default=models.BUNDLED, help=say("model"))
+    evaluate.add_argument("--device", help=say("device"))
+    evaluate.add_argument("--text-column", help=say("text_column"))
+    evaluate.add_argument("--label-column", help=say("label_column"))
+    evaluate.add_argument("--no-labels", action="store_true", help=say("no_labels"))
+    evaluate.add_argument("--encoding", help=say("encoding"))
+    evaluate.add_argument("--delimiter", help=say("delimiter"))
+    evaluate.add_argument("--sheet", help=say("sheet"))
+    evaluate.add_argument("--out", help=say("out"))
+    evaluate.add_argument("--report", help=say("report"))
+    evaluate.set_defaults(run=_evaluate)
+
     importing = commands.add_parser("import", parents=[common], help=say("import"), description=say("import"))
     importing.add_argument("checkpoint", metavar=say("checkpoint"), help=say("checkpoint_help"))
     importing.add_argument("--name", required=True, help=say("name"))
@@ -95,6 +109,24 @@ def _chat(options: argparse.Namespace) -> int:
             print(describe(classifier.predict(sentence), language), flush=True)
         except EmotionError as error:
             print(error.text(language), file=sys.stderr)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from .scoring.file import evaluate_file
+
+    def progress(done: int, rate: float) -> None:
+        said = message("cli.progress", shell_language(), done=done, rate=rate)
+        print(f"\r{said}", end="", file=sys.stderr, flush=True)
+
+    choices = {name: getattr(options, name) for name in ("encoding", "delimiter", "sheet") if getattr(options, name)}
+    report = evaluate_file(
+        options.file, model=options.model, device=options.device, text_column=options.text_column,
+        label_column=options.label_column, labels=not options.no_labels, out=options.out, report=options.report,
+        language=shell_language(), progress=progress if sys.stderr.isatty() else None, **choices)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    print(json.dumps(report, ensure_ascii=False))
+    return 0
 
 
 def _import(options: argparse.Namespace) -> int:

@@ -19,8 +19,21 @@ _STYLE = """<style>
 </style>"""
 
 
+_ENTERED = "frame-entered"
+
+
+def enter() -> None:
+    """Say that app.py is running, with its sidebar; called there before the page."""
+    st.session_state[_ENTERED] = True
+
+
 def show(page: Callable[[], None]) -> None:
     """Draw `page`; an error becomes one sentence on it, and an unforeseen one goes to the server's log."""
+    if not st.session_state.get(_ENTERED):
+        # Until the first st.navigation of a server, streamlit runs a page that is asked for by its address without
+        # app.py, since the folder is called pages/. Any call of st.navigation ends that for the whole server.
+        st.navigation([st.Page(page, title="Emotion Studio", url_path="frame")], position="hidden")
+        st.rerun()
     st.html(_STYLE)
     try:
         page()

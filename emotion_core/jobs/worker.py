@@ -1,0 +1,74 @@
+"""What runs in a job's process: `python -m emotion_core.jobs.worker FOLDER`."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ..messages import EmotionError
+from . import store
+
+KINDS = {"score": "emotion_core.scoring.job"}
+"""The module of each kind; its `run(context)` does the work and returns when it is done or was stopped."""
+
+_EVERY_SECONDS = 0.3
+
+
+class Context:
+    """What a job's code sees of its job: the folder, the spec, a way to report and to hear a stop."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.spec = store.read_json(folder / "spec.json")
+        self._progress = {"done": 0, "total": 0, "seconds": 0.0}
+        self._written = 0.0
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody asked the job to stop."""
+        return (self.folder / "stop").exists()
+
+    def report(self, done: int, total: int, seconds: float) -> None:
+        """Say how far it is; written to the disk a few times a second."""
+        self._progress = {"done": done, "total": total, "seconds": round(seconds, 3)}
+        if time.monotonic() - self._written > _EVERY_SECONDS:
+            self.write("running")
+
+    def write(self, state: str, error: tuple[str, dict[str, Any]] | None = None) -> None:
+        """Put the state on the disk."""
+        store.write_json(self.folder / "status.json", {"state": state, "error": error, **self._progress})
+        self._written = time.monotonic()
+
+
+def main(folder: Path) -> int:
+    """Run the job; whatever happens, its last state says so."""
+    context = Context(folder)
+    try:
+        context.write("running")
+        importlib.import_module(KINDS[context.spec["kind"]]).run(context)
+        context.write("stopped" if context.stopping else "finished")
+        return 0
+    except EmotionError as error:
+        plain = {name: value if isinstance(value, int | float) else str(value) for name, value in error.values.items()}
+        failure = (error.key, plain)
+    except MemoryError:
+        failure = ("error.memory", {})
+    except Exception as error:
+        traceback.print_exc()
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        failure = ("error.disk_full", {}) if full else ("error.job.failed", {"reason": reason})
+    try:
+        context.write("failed", failure)
+    except OSError:
+        traceback.print_exc()  # the disk is full: the dead process says "interrupted"
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

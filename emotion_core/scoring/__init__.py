@@ -1,0 +1,5 @@
+"""Scoring a person's file: `rows` scores, `totals` counts, `output` writes the file that goes back, `file` does it all.
+
+One road for the shell and the batch page. `job` is the same as a job of `jobs`, `results` what a page asks of it.
+Not for reading files (`tables`), figures (`evaluation`) or processes (`jobs`).
+"""

@@ -1,0 +1,105 @@
+"""Scoring as a job: the file is copied into the job's folder, results are written in parts as they come.
+
+    input.*          the person's file
+    part-00000.npz   row, truth, logits, probabilities and reason of consecutive rows, and the beginnings of their
+                     texts as one UTF-8 array with its offsets; whole or not there
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import jobs
+from ..inference import EmotionClassifier
+from ..tables import Source, TableFile
+from .rows import Columns, Scored, score
+
+KIND = "score"
+SHOWN_CHARACTERS = 500
+"""Of a sentence, kept for the page; the file that goes back has all of it."""
+_PART_SECONDS = 2.0  # of work that a killed process may lose
+_SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods")
+
+
+def start(table: TableFile, columns: Columns, model: Path, title: str, total: int) -> str:
+    """Start scoring `table` with the model in the folder `model`; returns the job's id.
+
+    `total` is the number of rows as surveyed. Raises EmotionError where the disk won't take it.
+    """
+    source = asdict(table.source) | {"path": _input_name(table.source.path)}
+    spec = {"source": source, "columns": asdict(columns), "model": str(model), "total": total}
+    return jobs.start(KIND, title, spec, lambda folder: _copy(table.source.path, folder / source["path"]))
+
+
+def run(context: Any) -> None:
+    """The job itself (`jobs.worker`)."""
+    table, columns = read_spec(context.spec, context.folder)
+    total = int(context.spec["total"])
+    context.report(0, total, 0.0)
+    classifier = EmotionClassifier.load(Path(context.spec["model"]))
+    started = written = time.monotonic()
+    waiting: list[Scored] = []
+    done = number = 0
+    for part in score(classifier, table, columns):
+        waiting.append(part)
+        done += len(part.row)
+        context.report(done, total, time.monotonic() - started)
+        if time.monotonic() - written > _PART_SECONDS:
+            number = _write(context.folder, number, waiting)
+            waiting, written = [], time.monotonic()
+        if context.stopping:
+            break
+    _write(context.folder, number, waiting)
+
+
+def read_spec(spec: Mapping[str, Any], folder: Path) -> tuple[TableFile, Columns]:
+    """The table and columns that a job was started with."""
+    source = dict(spec["source"])
+    source |= {"path": folder / Path(source["path"]).name, "sheets": tuple(source["sheets"])}
+    return TableFile(Source(**source)), Columns(**spec["columns"])
+
+
+def parts(folder: Path) -> Iterator[Scored]:
+    """What the job in `folder` has scored so far, in order."""
+    for file in sorted(folder.glob("part-*.npz")):
+        with np.load(file, allow_pickle=False) as stored:
+            letters, ends = stored["text"].tobytes(), stored["ends"].tolist()
+            texts = [letters[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+            yield Scored(stored["row"], texts, stored["truth"], stored["logits"], stored["probabilities"],
+                         stored["reason"].tolist())
+
+
+def _write(folder: Path, number: int, waiting: list[Scored]) -> int:
+    if not waiting:
+        return number
+    texts = [text[:SHOWN_CHARACTERS].encode("utf-8", "replace") for part in waiting for text in part.text]
+    fresh = folder / ".part.npz"
+    with fresh.open("wb") as file:
+        np.savez(
+            file, row=np.concatenate([part.row for part in waiting]),
+            truth=np.concatenate([part.truth for part in waiting]),
+            logits=np.concatenate([part.logits for part in waiting]),
+            probabilities=np.concatenate([part.probabilities for part in waiting]),
+            reason=np.array([reason for part in waiting for reason in part.reason]),
+            text=np.frombuffer(b"".join(texts), np.uint8), ends=np.cumsum([len(text) for text in texts]))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, folder / f"part-{number:05d}.npz")
+    return number + 1
+
+
+def _input_name(path: Path) -> str:
+    suffix = path.suffix.lower()
+    return f"input{suffix if suffix in _SUFFIXES else '.txt'}"
+
+
+def _copy(path: Path, place: Path) -> None:
+    shutil.copyfile(path, place)

@@ -1,0 +1,158 @@
+"""A table's rows through `predict_many`: which column is which, a survey before, scored rows after."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..inference import WINDOW, Skipped
+from ..labels import LABELS, NUM_LABELS, find_label
+from ..messages import EmotionError
+from ..tables import TableFile
+from ..text import clean
+
+if TYPE_CHECKING:
+    from ..inference import EmotionClassifier
+
+NO_LABEL = -1
+UNKNOWN_LABEL = -2
+_MOST_UNKNOWN = 1000  # different unknown labels that are counted; more is a column of sentences
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column holds what; `mapping` gives labels that aren't ours one of the seven, or None to leave them out."""
+
+    text: int
+    label: int | None = None
+    mapping: Mapping[str, str | None] = field(default_factory=dict)
+
+    def truth(self, cell: object) -> int:
+        """The label id of a cell, NO_LABEL for an empty one or a table without labels, UNKNOWN_LABEL for another."""
+        written = label_text(cell)
+        if self.label is None or not written:
+            return NO_LABEL
+        label = self.mapping.get(written) or find_label(written)
+        return LABELS.index(label) if label else UNKNOWN_LABEL
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a pass over the file found before anything is scored; rows each."""
+
+    rows: int
+    empty: int
+    duplicates: int
+    undecodable: int
+    long: int
+    labels: Mapping[str, int]
+    unknown: Mapping[str, int]
+    short_rows: int
+    long_rows: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Some consecutive rows, scored. `row` counts the data rows of the file from 1.
+
+    truth: int8 (n,), see `Columns.truth`; logits and probabilities: float32 (n, 7), NaN where `reason`,
+    a key of the message catalogue, says why the row was not scored; else it is "".
+    """
+
+    row: np.ndarray
+    text: list[str]
+    truth: np.ndarray
+    logits: np.ndarray
+    probabilities: np.ndarray
+    reason: list[str]
+
+
+def label_text(cell: object) -> str:
+    """A label as it is written in the file: composed, without blanks around it."""
+    return unicodedata.normalize("NFC", str(cell)).strip()
+
+
+def survey(table: TableFile, columns: Columns, is_long: Callable[[str], bool] | None = None) -> Survey:
+    """Count what scoring will meet. `is_long` says of a cleaned sentence whether the model would cut it."""
+    rows = empty = duplicates = undecodable = long = 0
+    seen: set[int] = set()
+    labels: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
+    for row in table.rows():
+        rows += 1
+        text = str(row[columns.text])
+        undecodable += "\ufffd" in text
+        cleaned = clean(text)
+        if not cleaned:
+            empty += 1
+            continue
+        key = hash(cleaned)
+        duplicates += key in seen
+        seen.add(key)
+        long += bool(is_long and is_long(cleaned))
+        if columns.label is not None and (written := label_text(row[columns.label])):
+            truth = columns.truth(written)
+            if truth >= 0:
+                labels[LABELS[truth]] += 1
+            elif len(unknown) < _MOST_UNKNOWN or written in unknown:
+                unknown[written] += 1
+    return Survey(rows, empty, duplicates, undecodable, long, dict(labels), dict(unknown.most_common()), table.short,
+                  table.long)
+
+
+def score(classifier: EmotionClassifier, table: TableFile, columns: Columns) -> Iterator[Scored]:
+    """The table's rows, scored, in order, a window at a time. A sentence that came before isn't scored again."""
+    memory = _Memory()
+    rows = enumerate(table.rows(), 1)
+    while window := list(islice(rows, WINDOW)):
+        texts = [str(row[columns.text]) for _, row in window]
+        cleaned = [clean(text) for text in texts]
+        memory.learn(classifier, dict.fromkeys(text for text in cleaned if text))
+        logits, probabilities = memory.recall(cleaned)
+        truth = [columns.truth(row[columns.label]) if columns.label is not None else NO_LABEL for _, row in window]
+        yield Scored(np.array([number for number, _ in window]), texts, np.array(truth, np.int8), logits, probabilities,
+                     ["" if text else "error.sentence.empty" for text in cleaned])
+
+
+class _Memory:
+    """Logits and probabilities of every sentence seen, by a 64-bit digest: about 150 bytes a sentence."""
+
+    def __init__(self) -> None:
+        self._place: dict[int, int] = {}
+        self._values = np.empty((WINDOW, 2, NUM_LABELS), np.float32)
+
+    def learn(self, classifier: EmotionClassifier, texts: Iterable[str]) -> None:
+        new = [text for text in texts if _digest(text) not in self._place]
+        for text, result in zip(new, classifier.predict_many(new), strict=True):
+            if isinstance(result, Skipped):
+                continue
+            place = len(self._place)
+            if place == len(self._values):
+                self._values = np.concatenate([self._values, np.empty_like(self._values)])
+            self._values[place] = result.logits, result.probabilities
+            self._place[_digest(text)] = place
+
+    def recall(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        found = np.full((len(texts), 2, NUM_LABELS), np.nan, np.float32)
+        for row, text in enumerate(texts):
+            if text:
+                found[row] = self._values[self._place[_digest(text)]]
+        return found[:, 0], found[:, 1]
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def check_labels(found: Survey, columns: Columns) -> None:
+    """Raise EmotionError where a label column was chosen and not one of its cells is an emotion."""
+    if columns.label is not None and not found.labels:
+        names = ", ".join(list(found.unknown)[:5]) or "-"
+        raise EmotionError("error.table.labels_unknown", names=names)
