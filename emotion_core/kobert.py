@@ -81,12 +81,11 @@ def normalize(text: str) -> str:
     """What SKT's class does before SentencePiece, for a str of any length.
 
     Whitespace collapsed, `` and '' made quotation marks, accents dropped (NFKD without combining
-    marks); then NFC, since NFKD has taken Hangul apart.
+    marks). Hangul comes out in conjoining letters; the pieces' own normaliser puts it together.
     """
     text = " ".join(text.split()).replace("``", '"').replace("''", '"')
     if not text.isascii():
         text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-        text = unicodedata.normalize("NFC", text)
     return text
 
 
