@@ -13,7 +13,7 @@ from pathlib import Path
 from .. import models
 from ..inference import EmotionClassifier
 from ..messages import EmotionError
-from ..tables import TableFile, detect, guess_columns
+from ..tables import TableFile, change, detect, guess_columns
 from .output import write_output
 from .rows import Columns, Scored, check_labels, score, survey
 from .totals import Totals
@@ -26,15 +26,15 @@ def evaluate_file(
     file: str | os.PathLike[str], *, model: str = models.BUNDLED, device: str | None = None,
     text_column: str | None = None, label_column: str | None = None, labels: bool = True,
     out: str | os.PathLike[str] | None = None, report: str | os.PathLike[str] | None = None, language: str = "ko",
-    progress: Progress | None = None, **source: str,
+    progress: Progress | None = None, **options: str,
 ) -> dict[str, object]:
     """Score `file` and return the report that the shell prints (`Totals.report`).
 
-    Columns are given by name, or guessed; `source` overrides what was detected (encoding, delimiter,
+    Columns are given by name, or guessed; `options` override what was detected (encoding, delimiter,
     sheet). `out` is the scored CSV or XLSX, `report` the JSON; both appear whole or not at all. Raises
     EmotionError for a file or column that can't be used.
     """
-    table = open_table(Path(file), **source)
+    table = open_table(Path(file), **options)
     columns = choose_columns(table, text_column, label_column, labels)
     if columns.label is not None:
         check_labels(survey(table, columns), columns)
@@ -61,17 +61,19 @@ def evaluate_file(
     return found
 
 
-def open_table(file: Path, **source: str) -> TableFile:
-    """The table in `file`, with what was detected overridden by `source`."""
+def open_table(file: Path, **options: str) -> TableFile:
+    """The table in `file`, with what was detected overridden by `options` (encoding, delimiter, sheet).
+
+    Raises EmotionError where one of them can't be, or doesn't go with the kind of file.
+    """
     found = detect(file)
-    if (sheet := source.get("sheet")) and sheet not in found.sheets:
-        raise EmotionError("error.table.sheet", sheet=sheet, names=", ".join(found.sheets) or "-")
-    if delimiter := source.get("delimiter"):
-        source["delimiter"] = {"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter)
-    try:
-        return TableFile(dataclasses.replace(found, **source))
-    except (LookupError, TypeError, ValueError) as error:
-        raise EmotionError("error.table.options", reason=str(error)) from error
+    if "sheet" in options and found.sheet is None:
+        raise EmotionError("error.table.sheet", sheet=options["sheet"], names="-")
+    if found.sheet is not None:
+        options = {name: value for name, value in options.items() if name == "sheet"}
+    if options.get("delimiter") in ("tab", "\\t"):
+        options["delimiter"] = "\t"
+    return TableFile(change(found, **options) if options else found)
 
 
 def choose_columns(table: TableFile, text: str | None = None, label: str | None = None, labels: bool = True) -> Columns:

@@ -1,102 +1,99 @@
-"""Rows of a spreadsheet file (XLSX, XLS, ODS), read by calamine after its size was checked."""
+"""Rows of a spreadsheet file (XLSX, XLS, ODS), read by calamine in a process of its own (`unpacking`).
+
+A sheet is unpacked once into a temporary file of JSON lines, and every pass reads that: a million rows need no
+memory here, and no workbook, whatever it was made for, can bring the server down.
+"""
 
 from __future__ import annotations
 
-import datetime
-import zipfile
+import functools
+import json
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..messages import EmotionError
+from . import unpacking
+from .delimited import LARGEST_CELL, too_long
 
-LARGEST_UNPACKED = 700_000_000
-"""Bytes of an unpacked workbook; a million rows of two columns have about 200 million."""
-
-_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_BLOCK = 1 << 20
+_MAGIC = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")  # ZIP (XLSX, ODS) and OLE (XLS, or locked)
+_MOST_SECONDS = 300
+_KEPT_SHEETS = 4
+_LIMIT = unpacking.LARGEST_UNPACKED // 10**6
 
 
 def is_workbook(path: Path) -> bool:
     """Whether the first bytes are a workbook's, whatever the file is called."""
     with path.open("rb") as file:
-        head = file.read(8)
-    return head.startswith((_ZIP, _OLE))
+        return file.read(8).startswith(_MAGIC)
 
 
-def sheets(path: Path) -> list[str]:
-    """The names of the workbook's sheets. Raises EmotionError, see `rows`."""
-    return _open(path).sheet_names
+def sheets(path: Path) -> tuple[str, ...]:
+    """The names of the workbook's sheets, hidden ones last. Raises EmotionError, see `rows`."""
+    return _sheets(path, *_version(path))
 
 
 def rows(path: Path, sheet: str) -> Iterator[list[str | int | float | bool]]:
-    """The sheet's rows from its first used one, blank rows left out; a number stays a number.
+    """The sheet's rows from its first used cell on, cells empty at a row's end left out; a number stays a number.
 
     Raises EmotionError for a workbook that is damaged, locked with a password, unpacks to more than
-    LARGEST_UNPACKED, or is no workbook but another archive.
+    LARGEST_UNPACKED or is no workbook but another archive, and where the disk is full.
     """
-    book = _open(path)
+    unpacked = _unpacked(path, *_version(path), sheet)
+    with unpacked.file.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            cells = json.loads(line)
+            if len(line) > LARGEST_CELL and any(len(str(cell)) > LARGEST_CELL for cell in cells):
+                raise too_long(path, number)
+            yield cells
+
+
+class _Unpacked:
+    """A sheet as JSON lines in a folder that goes when nobody needs it."""
+
+    def __init__(self, path: Path, sheet: str) -> None:
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="emotion-sheet-", ignore_cleanup_errors=True)
+        except OSError as error:
+            raise EmotionError("error.disk_full") from error
+        self.file = Path(self._folder.name) / "rows.jsonl"
+        _run(path, sheet, str(self.file))
+
+
+# The file's change time and size are in the key: a file that was written anew is read anew.
+@functools.lru_cache(_KEPT_SHEETS)
+def _unpacked(path: Path, _changed: int, _size: int, sheet: str) -> _Unpacked:
+    return _Unpacked(path, sheet)
+
+
+@functools.lru_cache(_KEPT_SHEETS)
+def _sheets(path: Path, _changed: int, _size: int) -> tuple[str, ...]:
+    return tuple(json.loads(_run(path)))
+
+
+def _version(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
+
+
+def _run(path: Path, *arguments: str) -> bytes:
+    """What `unpacking` prints. Raises EmotionError for each of its exit statuses."""
     try:
-        for row in book.get_sheet_by_name(sheet).to_python(skip_empty_area=True):
-            cells = [_cell(value) for value in row]
-            if any(cell != "" for cell in cells):
-                yield cells
-    except EmotionError:
-        raise
-    except Exception as error:  # calamine has many errors, and they name XML to the reader
-        raise EmotionError("error.table.workbook", file=path.name) from error
-
-
-def _cell(value: object) -> str | int | float | bool:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    if isinstance(value, str | int | float):
-        return value
-    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
-        return value.date().isoformat()
-    return str(value)
-
-
-def _open(path: Path) -> object:
-    import python_calamine
-
-    _check_size(path)
-    try:
-        book = python_calamine.CalamineWorkbook.from_path(str(path))
-        if book.sheet_names:
-            return book
-    except python_calamine.PasswordError as error:
-        raise EmotionError("error.table.password", file=path.name) from error
-    except Exception as error:
-        key = "error.table.password" if "encrypt" in str(error).lower() or _is_encrypted(path) else None
-        raise EmotionError(key or "error.table.workbook", file=path.name) from error
-    raise EmotionError("error.table.empty", file=path.name)
-
-
-def _is_encrypted(path: Path) -> bool:
-    """Excel keeps an encrypted XLSX in an OLE file whose directory names its package, in UTF-16."""
-    with path.open("rb") as file:
-        return file.read(8) == _OLE and "EncryptedPackage".encode("utf-16-le") in file.read()
-
-
-def _check_size(path: Path) -> None:
-    """Unpack the archive once, counting: the sizes that an archive states of itself can lie."""
-    with path.open("rb") as file:
-        if not file.read(4).startswith(_ZIP):
-            return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > LARGEST_UNPACKED:
-                raise EmotionError("error.table.bomb", file=path.name, limit=LARGEST_UNPACKED // 10**6)
-            left = LARGEST_UNPACKED
-            for entry in archive.infolist():
-                with archive.open(entry) as member:
-                    while block := member.read(_BLOCK):
-                        left -= len(block)
-                        if left < 0:
-                            raise EmotionError("error.table.bomb", file=path.name, limit=LARGEST_UNPACKED // 10**6)
-    except EmotionError:
-        raise
-    except RuntimeError as error:  # an encrypted member
-        raise EmotionError("error.table.password", file=path.name) from error
-    except Exception as error:
-        raise EmotionError("error.table.workbook", file=path.name) from error
+        done = subprocess.run(
+            [sys.executable, unpacking.__file__, str(path.absolute()), *arguments], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_MOST_SECONDS,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8", "RUST_BACKTRACE": "0"})
+        status = done.returncode
+    except subprocess.TimeoutExpired:
+        status = unpacking.TOO_LARGE
+    if status == 0:
+        return done.stdout
+    if status == unpacking.DISK_FULL:
+        raise EmotionError("error.disk_full")
+    if status in (unpacking.DAMAGED, unpacking.LOCKED):
+        key = "error.table.workbook" if status == unpacking.DAMAGED else "error.table.password"
+        raise EmotionError(key, file=path.name)
+    raise EmotionError("error.table.bomb", file=path.name, limit=_LIMIT)  # killed, or aborted for want of memory
