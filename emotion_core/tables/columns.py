@@ -17,6 +17,8 @@ _LABEL_NAMES = ("emotion", "emotions", "감정", "label", "labels", "레이블",
                 "class", "target", "emotionlabel", "감정분류")
 # "review_id" has a text's name in it and holds none.
 _NO_TEXT = re.compile("(id|no|num|number|count|date|time|url|len|length|idx|index|score|길이|번호|날짜|일시|개수|수)$")
+# What a model said, ours too, is no truth to measure it by.
+_NO_LABEL = re.compile("예측|확률|predict|^pred|probability|^첫번째|^두번째|^firstemotion|^secondemotion")
 _LABEL_SHARE = 0.6  # of a column's cells that must be labels for it to be taken by content
 _TITLE_ROWS = 15  # above the header, at most
 _LONGEST_NAME = 40
@@ -74,15 +76,17 @@ def _is_sentence(cell: object) -> bool:
 
 
 def _guess_label(names: Sequence[str], columns: list[list[object]]) -> int | None:
-    named = _by_name(names, _LABEL_NAMES)
-    shares = [_label_share(column) for column in columns]
+    possible = [place for place, name in enumerate(names) if not _NO_LABEL.search(_key(name))]
+    if len(names) < 2 or not possible:
+        return None
+    named = [place for place in _by_name(names, _LABEL_NAMES) if place in possible]
+    shares = {place: _label_share(columns[place]) for place in possible}
     for place in named:
         if shares[place] > 0:
             return place
-    if len(names) > 1 and max(shares) >= _LABEL_SHARE:
-        best = shares.index(max(shares))
-        if not _only_numbers(columns[best]) or _are_ids(columns[best]):
-            return best
+    best = max(possible, key=shares.__getitem__)
+    if shares[best] >= _LABEL_SHARE and (not _only_numbers(columns[best]) or _are_ids(columns[best])):
+        return best
     return named[0] if named else None
 
 
