@@ -118,14 +118,3 @@ def test_a_model_in_the_hubs_cache_needs_no_network(folder: Path, monkeypatch: p
     assert isinstance(base.tokenizer, KoBERTTokenizer) and base.name == "somebody/kobert"
     (snapshot / "model.safetensors").unlink()
     assert hub.cached("somebody/kobert") is None, "half a model is none"
-
-
-def test_progress_reports_bytes() -> None:
-    seen: list[tuple[int, int]] = []
-    bar = hub._bar(lambda done, total: seen.append((done, total)))
-    with bar(total=100, unit="B", desc="x") as one:
-        one.update(40)
-        one.update(60)
-    with bar(total=3, desc="files") as other:
-        other.update(1)
-    assert seen == [(40, 100), (100, 100)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,40 +87,52 @@ def test_without_a_network_the_button_says_so_and_can_be_pressed_again(app: AppT
     from emotion_core import kobert
 
     press(app, "models.kobert_fetch")
-    fetching.of(kobert.HUB_ID)._thread.join(30)
+    fetching.of(kobert.HUB_ID).join(30)
     app.run()
     assert len(app.error) == 1 and "인터넷" in app.error[0].value
     assert message("models.kobert_fetch", "ko") in [button.label for button in app.button]
     assert not app.exception
 
 
-def test_a_download_reports_stops_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    import threading
+def test_a_download_reports_stops_at_once_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrived, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
-    from emotion_core.messages import EmotionError
-
-    arrived, go_on = threading.Event(), threading.Event()
-
-    def slow(repo_id: str, progress: object) -> None:
-        progress(10, 100)
-        arrived.set()
-        go_on.wait(10)
+    def silent(repo_id: str, progress: Callable[[int, int], None]) -> None:
         try:
+            progress(10, 100)
+            arrived.set()
+            go_on.wait(10)
             progress(20, 100)
-        except Exception as error:
-            raise EmotionError("error.model.unreachable", model=repo_id, reason="") from error
+        finally:
+            ended.set()
 
-    monkeypatch.setattr("emotion_core.hub.snapshot", slow)
+    monkeypatch.setattr("emotion_core.hub.snapshot", silent)
     download = fetching.Fetching("somebody/model")
     download.start()
     assert arrived.wait(10) and download.running and (download.done, download.total) == (10, 100)
-    first = download._thread
+    first = download._run
     download.start()
-    assert download._thread is first, "two presses start one download"
+    assert download._run is first, "two presses start one download"
+    monkeypatch.setattr(fetching, "SILENT_SECONDS", 0)
+    assert download.silent
     download.stop()
-    go_on.set()
-    first.join(10)
-    assert not download.running and download.error is None, "a stop is no failure"
+    assert not download.running and not go_on.is_set(), "though the server is silent still"
+    monkeypatch.setattr("emotion_core.hub.snapshot", lambda _, progress: progress(30, 100))
     download.start()
-    download._thread.join(10)
-    assert (download.done, download.total) == (20, 100)
+    download.join(10)
+    go_on.set()
+    assert ended.wait(10)
+    first.thread.join(10)
+    assert (download.done, download.total) == (30, 100), "the stopped one reports to nobody"
+    assert first.error is None and download.error is None, "a stop is no failure"
+
+
+def test_whatever_a_download_fails_of_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("unforeseen")
+
+    monkeypatch.setattr("emotion_core.hub.snapshot", broken)
+    download = fetching.Fetching("somebody/model")
+    download.start()
+    download.join(10)
+    assert download.error is not None and "unforeseen" in download.error.text("ko")
