@@ -8,12 +8,16 @@ Not for the checkpoints of our own runs (`training`).
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
 
 from . import bases, hub, models
 from .labels import NUM_LABELS
@@ -21,10 +25,12 @@ from .messages import EmotionError
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
 NOTEBOOK_DROPOUT = 0.5
 LARGEST = 8 * 1024**3
 """Bytes; KoBERT's checkpoint with Adam's state has 1.1 GB."""
+_STATE_KEYS = ("model_state_dict", "state_dict", "model")
 _NOT_WEIGHTS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")  # buffers of old transformers
 
 
@@ -36,22 +42,55 @@ def import_checkpoint(checkpoint: str | os.PathLike[str], name: str, base: str |
     `bases.locate`). Raises EmotionError when the name is taken or can't be one, the file isn't the
     notebook's, or it doesn't fit the base; then nothing is left behind.
     """
-    folder = models.new_folder(name)
+    models.new_folder(name)  # a bad name is said before the long work
     state = read_state(Path(checkpoint))
     foundation = bases.load(base, progress)
     model = _classifier(foundation, state, str(checkpoint))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=".importing-", dir=folder.parent))
-    try:
-        model.save_pretrained(fresh)
-        foundation.tokenizer.save_pretrained(fresh)
-        fresh.chmod(0o755)  # mkdtemp's folder is its owner's alone
-        fresh.rename(folder)
-    except OSError as error:
-        raise models.unwritable(folder, error) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    return _save(model, foundation, name)
+
+
+def _save(model: PreTrainedModel, base: bases.Base, name: str) -> Path:
+    """Write the folder under another name, then rename it: after a kill or a power cut it is whole or not there."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    with models.changing() as root:
+        folder = models.new_folder(name)
+        needed = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+        fresh: Path | None = None
+        try:
+            if shutil.disk_usage(root).free < needed:
+                raise EmotionError("error.disk_full")
+            fresh = Path(tempfile.mkdtemp(prefix=models.IMPORTING, dir=root))
+            model.save_pretrained(fresh)
+            base.tokenizer.save_pretrained(fresh)
+            fresh.chmod(0o755)  # mkdtemp's folder is its owner's alone
+            _settle(fresh)
+            fresh.rename(folder)
+        except EmotionError:
+            raise
+        except OSError as error:
+            raise models.unwritable(folder, error) from error
+        except SafetensorError as error:  # a full disk is this to safetensors, in words alone
+            code = errno.ENOSPC if "space" in str(error).lower() or "os error 28" in str(error) else errno.EIO
+            raise models.unwritable(folder, OSError(code, str(error))) from error
+        finally:
+            if fresh:
+                shutil.rmtree(fresh, ignore_errors=True)
     return folder
+
+
+def _settle(folder: Path) -> None:
+    """Have the files of `folder` on the disk itself before it gets its name."""
+    for file in folder.iterdir():
+        with file.open("rb+") as written:
+            os.fsync(written.fileno())
+    if os.name == "posix":  # elsewhere a folder can't be opened
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_state(file: Path) -> dict[str, torch.Tensor]:
@@ -64,21 +103,48 @@ def read_state(file: Path) -> dict[str, torch.Tensor]:
 
     import torch
 
-    if not file.is_file():
+    try:
+        there = file.is_file()
+    except OSError:  # a name that no file can have
+        there = False
+    if not there:
         raise EmotionError("error.checkpoint.missing", file=str(file))
     size = file.stat().st_size
     if size > LARGEST:
         raise EmotionError("error.checkpoint.too_large", file=file.name, limit=LARGEST // 1024**3)
     _check_archive(file, size)
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's remarks on old and odd files are no help to a person
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         foreign = "GLOBAL" in str(error) or "Unsupported class" in str(error)
         raise EmotionError("error.checkpoint.objects" if foreign else "error.checkpoint.damaged",
                            file=file.name) from error
+    except OSError as error:
+        raise EmotionError("error.checkpoint.unreadable", file=str(file), reason=str(error)[:200]) from error
     except Exception as error:  # truncated or made up: fails anywhere in torch
         raise EmotionError("error.checkpoint.damaged", file=file.name) from error
-    return _named(_state_dict(content, file), file)
+    state = _named(_state_dict(content, file), file)
+    _check_values(state, file, size)
+    return state
+
+
+def _check_values(state: dict[str, torch.Tensor], file: Path, size: int) -> None:
+    """Raise for a tensor that isn't plain numbers on the CPU, and for more of them than the file can hold.
+
+    Nothing of a tensor has been touched before: the older file format sets aside as much memory as it is told to.
+    """
+    import torch
+
+    plain = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+    for name, value in state.items():
+        if type(value) not in (torch.Tensor, torch.nn.Parameter) or value.is_nested or value.is_quantized \
+                or value.layout is not torch.strided or value.device.type != "cpu" or value.dtype not in plain:
+            raise EmotionError("error.checkpoint.kind", file=file.name, name=name)
+    storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in state.values()}
+    if sum(storages.values()) > size:
+        raise EmotionError("error.checkpoint.bomb", file=file.name)
 
 
 def _check_archive(file: Path, size: int) -> None:
@@ -98,23 +164,25 @@ def _state_dict(content: Any, file: Path) -> dict[str, Any]:
     import torch
 
     for _ in range(2):
-        if isinstance(content, dict) and content and all(isinstance(v, torch.Tensor) for v in content.values()):
-            return content
         if not isinstance(content, dict):
             break
-        content = content.get("model_state_dict", content.get("state_dict"))
+        if content and all(isinstance(key, str) and isinstance(v, torch.Tensor) for key, v in content.items()):
+            return content
+        content = next((content[key] for key in _STATE_KEYS if key in content), None)
     raise EmotionError("error.checkpoint.not_notebook", file=file.name)
 
 
 def _named(state: dict[str, Any], file: Path) -> dict[str, torch.Tensor]:
     """Names without DataParallel's `module.` and without what is no weight."""
-    named = {str(key).removeprefix("module."): value for key, value in state.items()}
+    named = {key.removeprefix("module."): value for key, value in state.items()}
+    if len(named) != len(state):
+        raise EmotionError("error.checkpoint.twice", file=file.name)
     if "classifier.weight" not in named or not any(key.startswith("bert.") for key in named):
         raise EmotionError("error.checkpoint.not_notebook", file=file.name)
     return {key: value for key, value in named.items() if key not in _NOT_WEIGHTS}
 
 
-def _classifier(base: bases.Base, state: dict[str, torch.Tensor], file: str) -> torch.nn.Module:
+def _classifier(base: bases.Base, state: dict[str, torch.Tensor], file: str) -> PreTrainedModel:
     """The base's architecture with the checkpoint's weights, fp32."""
     import torch
     from transformers import BertForSequenceClassification
@@ -132,9 +200,10 @@ def _classifier(base: bases.Base, state: dict[str, torch.Tensor], file: str) -> 
         if found != expected.get(name):
             raise EmotionError("error.checkpoint.shape", file=Path(file).name, name=name, found=found or "-",
                                expected=expected.get(name, "-"), base=base.name)
-    for name, value in state.items():
-        if not value.is_floating_point() or value.is_sparse or not bool(value.isfinite().all()):
+    fresh = {}
+    for name in list(state):  # one by one, so that the two copies are never both whole in memory
+        fresh[name] = state.pop(name).detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        if not bool(fresh[name].isfinite().all()):  # a double can be too large for a float
             raise EmotionError("error.checkpoint.values", file=Path(file).name, name=name)
-    model = BertForSequenceClassification(model.config)
-    model.load_state_dict({name: value.float() for name, value in state.items()})
+    model.load_state_dict(fresh, assign=True)
     return model.eval()

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import BertModel
 
 from emotion_core import EmotionClassifier, EmotionError
-from emotion_core.checkpoints import import_checkpoint
+from emotion_core.checkpoints import _check_values, import_checkpoint
+from emotion_core.models import saved_models
+from tests.conftest import ROOT
 from tests.tiny_kobert import save_tiny_kobert
 
 
@@ -50,6 +57,11 @@ def checkpoint_of(model: nn.Module) -> dict[str, object]:
     return {"epoch": 10, "model_state_dict": model.state_dict(), "optimizer_state_dict": optimizer.state_dict()}
 
 
+def names(weights: Path) -> list[str]:
+    """What is in the folder besides its lock."""
+    return sorted(path.name for path in weights.iterdir() if path.name != ".lock")
+
+
 SENTENCES = ["오늘 정말 행복해요", "1,000원이 없어졌어요 ㅠㅠ", "무서워"]
 
 
@@ -61,7 +73,7 @@ def logits_of(notebook: BERTClassifier, classifier: EmotionClassifier) -> torch.
         return notebook.eval()(padded, [len(row) for row in ids], torch.zeros_like(padded))
 
 
-@pytest.mark.parametrize("form", ["notebook", "bare", "module", "position_ids"])
+@pytest.mark.parametrize("form", ["notebook", "bare", "module", "position_ids", "model", "double", "half"])
 def test_every_form_gives_the_notebooks_logits(
         form: str, notebook: BERTClassifier, base: Path, weights: Path, tmp_path: Path) -> None:
     content = checkpoint_of(notebook)
@@ -72,9 +84,16 @@ def test_every_form_gives_the_notebooks_logits(
         content["model_state_dict"] = {f"module.{key}": value for key, value in state.items()}
     elif form == "position_ids":
         content["model_state_dict"] = state | {"bert.embeddings.position_ids": torch.arange(512)[None]}
+    elif form == "model":
+        content = {"epoch": 1, "model": state, "optimizer": content["optimizer_state_dict"]}
+    elif form == "double":
+        content["model_state_dict"] = {key: value.double() for key, value in state.items()}
+    elif form == "half":
+        notebook.half().float()
+        content["model_state_dict"] = {key: value.half() for key, value in state.items()}
     torch.save(content, tmp_path / "model_10.tar")
     folder = import_checkpoint(tmp_path / "model_10.tar", "old", base)
-    assert folder == weights / "old" and sorted(path.name for path in weights.iterdir()) == ["old"]
+    assert folder == weights / "old" and names(weights) == ["old"]
     classifier = EmotionClassifier.load("old")
     found = torch.stack([torch.from_numpy(p.logits) for p in classifier.predict_many(SENTENCES)])
     torch.testing.assert_close(found, logits_of(notebook, classifier), atol=1e-5, rtol=0)
@@ -95,6 +114,18 @@ class Evil:
         return (open, (str(self.file), "w"))
 
 
+STRANGE = {
+    "meta": lambda: torch.zeros(7, 16, device="meta"),
+    "nested": lambda: torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]),
+    "sparse": lambda: torch.eye(7, 16).to_sparse(),
+    "csr": lambda: torch.eye(7, 16).to_sparse_csr(),
+    "float8": lambda: torch.zeros(7, 16).to(torch.float8_e4m3fn),
+    "complex": lambda: torch.zeros(7, 16, dtype=torch.complex64),
+    "whole numbers": lambda: torch.zeros(7, 16, dtype=torch.int64),
+    "quantised": lambda: torch.quantize_per_tensor(torch.zeros(7, 16), 0.1, 0, torch.qint8),
+}
+
+
 def write_bad(kind: str, notebook: BERTClassifier, file: Path) -> None:
     content = checkpoint_of(notebook)
     state = dict(content["model_state_dict"])
@@ -113,6 +144,14 @@ def write_bad(kind: str, notebook: BERTClassifier, file: Path) -> None:
         del state["bert.pooler.dense.bias"]
     elif kind == "unexpected":
         state["bert.extra"] = torch.zeros(3)
+    elif kind == "twice":
+        state |= {f"module.{key}": torch.zeros_like(value) for key, value in state.items()}
+    elif kind == "numbered":
+        state = dict(enumerate(state.values()))
+    elif kind in STRANGE:
+        state["classifier.weight"] = STRANGE[kind]()
+    elif kind == "double":
+        state["classifier.bias"] = torch.full((7,), 1e300, dtype=torch.float64)
     elif kind == "nan":
         state["classifier.bias"] = torch.full((7,), float("nan"))
     elif kind == "not a dict":
@@ -152,7 +191,7 @@ def test_anything_else_is_refused_in_one_sentence(
         import_checkpoint(file, "old", base)
     assert caught.value.key == key
     assert "\n" not in caught.value.text("ko") and "\n" not in caught.value.text("en")
-    assert list(weights.iterdir()) == [], "nothing may be left behind"
+    assert names(weights) == [], "nothing may be left behind"
     assert not (tmp_path / "owned").exists(), "nothing in the file may run"
 
 
@@ -170,11 +209,47 @@ def test_the_missing_file_and_a_base_of_another_make(
     assert caught.value.key == "error.checkpoint.base"
 
 
-@pytest.mark.parametrize("name", ["../old", "a/b", "a\\b", ".hidden", "", " ", "bundled", "Runs", "x" * 61, "CON"])
-def test_a_name_that_is_no_folders_is_refused(name: str, weights: Path, tmp_path: Path) -> None:
+def test_a_legacy_file_that_announces_more_than_it_holds_is_refused(
+        notebook: BERTClassifier, base: Path, weights: Path, tmp_path: Path) -> None:
+    """The older format sets memory aside by what it is told; the bytes never come."""
+    file = tmp_path / "model.tar"
+    state = dict(notebook.state_dict())
+    state["bert.pooler.dense.weight"] = torch.zeros(123_456_789)[:256].view(16, 16)
+    torch.save(state, file, _use_new_zipfile_serialization=False)
+    with file.open("rb+") as written:
+        written.truncate(3_000_000)
+    assert refusal(file, base) in {"error.checkpoint.damaged", "error.checkpoint.bomb"}
+    torch.save(state, file)
+    with zipfile.ZipFile(file) as whole, zipfile.ZipFile(tmp_path / "cut.tar", "w", zipfile.ZIP_STORED) as cut:
+        for entry in whole.infolist():
+            content = whole.read(entry)
+            cut.writestr(entry.filename, content if len(content) < 10_000_000 else content[:64])
+    assert refusal(tmp_path / "cut.tar", base) in {"error.checkpoint.damaged", "error.checkpoint.bomb"}
+    assert names(weights) == []
+
+
+def test_tensors_that_no_file_could_hold_are_never_touched(tmp_path: Path) -> None:
+    value = torch.zeros(1000)
     with pytest.raises(EmotionError) as caught:
-        import_checkpoint(tmp_path / "whatever", name, tmp_path)
-    assert caught.value.key == "error.name.invalid"
+        _check_values({"classifier.weight": value}, tmp_path / "x.tar", 3999)
+    assert caught.value.key == "error.checkpoint.bomb"
+    _check_values({"classifier.weight": value, "again": value[:10]}, tmp_path / "x.tar", 4000)
+
+
+def refusal(file: Path, base: Path, name: str = "old") -> str:
+    with pytest.raises(EmotionError) as caught:
+        import_checkpoint(file, name, base)
+    assert "\n" not in caught.value.text("ko") and "\n" not in caught.value.text("en")
+    return caught.value.key
+
+
+@pytest.mark.parametrize("file", ["no.tar", "x" * 5000, "\0", ".", "/dev/null", ""])
+def test_a_path_that_is_no_file(file: str, base: Path, weights: Path, tmp_path: Path) -> None:
+    assert refusal(tmp_path / file, base) == "error.checkpoint.missing"
+
+
+def test_a_bad_name_is_said_before_the_file_is_read(weights: Path, tmp_path: Path) -> None:
+    assert refusal(tmp_path / "no.tar", tmp_path, "../old") == "error.name.invalid"
 
 
 def test_a_taken_name_is_refused_and_the_old_model_stays(
@@ -188,16 +263,50 @@ def test_a_taken_name_is_refused_and_the_old_model_stays(
     assert (folder / "model.safetensors").read_bytes() == before
 
 
-def test_a_full_disk_leaves_nothing(notebook: BERTClassifier, base: Path, weights: Path, tmp_path: Path,
-                                    monkeypatch: pytest.MonkeyPatch) -> None:
-    import errno
+def full_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
+
+def full_for_safetensors(*_: object, **__: object) -> None:
+    raise SafetensorError('Error while serializing: I/O error: No space left on device (os error 28)')
+
+
+@pytest.mark.parametrize(("where", "failure"), [
+    ("emotion_core.kobert.KoBERTTokenizer.save_pretrained", full_disk),
+    ("transformers.BertForSequenceClassification.save_pretrained", full_for_safetensors),
+    ("pathlib.Path.mkdir", full_disk), ("tempfile.mkdtemp", full_disk), ("os.fsync", full_disk),
+    ("shutil.disk_usage", lambda _: SimpleNamespace(free=1000)),
+])
+def test_a_full_disk_leaves_nothing(where: str, failure: object, notebook: BERTClassifier, base: Path, weights: Path,
+                                    tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(checkpoint_of(notebook), tmp_path / "model.tar")
+    monkeypatch.setattr(where, failure)
+    assert refusal(tmp_path / "model.tar", base) == "error.disk_full"
+    assert names(weights) == []
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("emotion_core.kobert.KoBERTTokenizer.save_pretrained", full)
-    with pytest.raises(EmotionError) as caught:
-        import_checkpoint(tmp_path / "model.tar", "old", base)
-    assert caught.value.key == "error.disk_full" and list(weights.iterdir()) == []
+def test_a_weights_folder_that_cannot_be_made_or_read(
+        notebook: BERTClassifier, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save(checkpoint_of(notebook), tmp_path / "model.tar")
+    monkeypatch.setenv("EMOTION_WEIGHTS", str(tmp_path / "model.tar"))
+    assert refusal(tmp_path / "model.tar", base) == "error.unwritable"
+    monkeypatch.setenv("EMOTION_WEIGHTS", str(tmp_path / "model.tar" / "weights"))
+    assert refusal(tmp_path / "model.tar", base) == "error.unwritable"
+
+
+KILLED = """
+import os, sys
+from emotion_core import checkpoints
+checkpoints._settle = lambda folder: os._exit(9)  # as a kill between writing and naming
+checkpoints.import_checkpoint(sys.argv[1], "old", sys.argv[2])
+"""
+
+
+def test_what_a_kill_left_is_swept_away_by_the_next_import(
+        notebook: BERTClassifier, base: Path, weights: Path, tmp_path: Path) -> None:
+    torch.save(checkpoint_of(notebook), tmp_path / "model.tar")
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "model.tar", base], cwd=ROOT, check=False)
+    assert killed.returncode == 9 and names(weights)[0].startswith(".importing-")
+    assert saved_models() == []
+    import_checkpoint(tmp_path / "model.tar", "old", base)
+    assert names(weights) == ["old"]

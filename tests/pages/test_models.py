@@ -17,7 +17,7 @@ from emotion_core import EmotionClassifier
 from emotion_core.messages import message
 from pages.shared import fetching
 from tests.conftest import ROOT
-from tests.test_checkpoints import BERTClassifier
+from tests.test_checkpoints import BERTClassifier, names
 from tests.tiny_kobert import save_tiny_kobert
 
 
@@ -66,7 +66,7 @@ def test_import_makes_a_model_that_can_be_used_and_deleted(app: AppTest, weights
     chosen = next(box for box in app.main.selectbox if box.label == message("models.delete_which", "ko"))
     chosen.set_value("내 노트북").run()
     press(app, "models.delete_confirm")
-    assert sorted(path.name for path in weights.iterdir()) == ["bundled"]
+    assert names(weights) == ["bundled"]
     assert not app.exception
 
 
@@ -80,7 +80,7 @@ def test_bad_files_and_names_get_one_sentence(app: AppTest, weights: Path, tmp_p
     assert [warning.value for warning in app.warning] == [message("models.import_needs_kobert", "ko")]
     fill(app, checkpoint(base), " ", str(base))
     assert [warning.value for warning in app.warning] == [message("models.import_incomplete", "ko")]
-    assert sorted(path.name for path in weights.iterdir()) == ["bundled"] and not app.exception
+    assert names(weights) == ["bundled"] and not app.exception
 
 
 def test_without_a_network_the_button_says_so_and_can_be_pressed_again(app: AppTest) -> None:
