@@ -25,12 +25,22 @@ KOBERT = "kobert"
 
 @dataclass(frozen=True)
 class Base:
-    """An encoder on the disk: its tokenizer and configuration, verified; its weights not read yet."""
+    """An encoder on the disk: its tokenizer and configuration, verified; its weights not read yet.
+
+    `original` is False for a KoBERT whose vocabulary is of the same make but not SKT's: a person who
+    meant SKT's should hear of it (`warning`).
+    """
 
     name: str
     folder: Path
     config: PreTrainedConfig
     tokenizer: PreTrainedTokenizerBase
+    original: bool = True
+
+    @property
+    def warning(self) -> EmotionError | None:
+        """What to tell a person before this base is used, as a sentence to show, not to raise."""
+        return None if self.original else EmotionError("warning.kobert_vocabulary", folder=str(self.folder))
 
 
 def locate(source: str | os.PathLike[str], progress: hub.Progress | None = None) -> Path:
@@ -64,7 +74,8 @@ def load(source: str | os.PathLike[str], progress: hub.Progress | None = None) -
         raise models.damaged(folder, error) from error
     models.check_tokenizer(config.vocab_size, tokenizer, str(source))
     name = folder.name if Path(source).is_dir() else str(source)
-    return Base(name, folder, config, tokenizer)
+    original = not isinstance(tokenizer, kobert.KoBERTTokenizer) or kobert.is_original(tokenizer)
+    return Base(name, folder, config, tokenizer, original)
 
 
 def read_config(folder: Path) -> PreTrainedConfig:

@@ -14,8 +14,9 @@ import shutil
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from safetensors import SafetensorError
 
@@ -34,19 +35,25 @@ _STATE_KEYS = ("model_state_dict", "state_dict", "model")
 _NOT_WEIGHTS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")  # buffers of old transformers
 
 
-def import_checkpoint(checkpoint: str | os.PathLike[str], name: str, base: str | os.PathLike[str] = bases.KOBERT,
-                      progress: hub.Progress | None = None) -> Path:
-    """Write the notebook's `checkpoint` as the model `name` under `weights/`; returns its folder.
+def import_checkpoint(checkpoint: str | os.PathLike[str] | BinaryIO, name: str,
+                      base: str | os.PathLike[str] = bases.KOBERT, progress: hub.Progress | None = None,
+                      warn: Callable[[EmotionError], None] | None = None) -> Path:
+    """Write the notebook's `checkpoint`, a file or an open one, as the model `name` under `weights/`; its folder.
 
     The checkpoint holds neither tokenizer nor configuration: they come from `base` (see
-    `bases.locate`). Raises EmotionError when the name is taken or can't be one, the file isn't the
-    notebook's, or it doesn't fit the base; then nothing is left behind.
+    `bases.locate`). `warn` gets what a person should know of the base. Raises EmotionError when the name
+    is taken or can't be one, the file isn't the notebook's, or it doesn't fit the base; then nothing is
+    left behind.
     """
     models.new_folder(name)  # a bad name is said before the long work
-    state = read_state(Path(checkpoint))
+    source = checkpoint if hasattr(checkpoint, "seek") else Path(checkpoint)
+    state = read_state(source)
     foundation = bases.load(base, progress)
-    model = _classifier(foundation, state, str(checkpoint))
-    return _save(model, foundation, name)
+    model = _classifier(foundation, state, _name_of(source))
+    folder = _save(model, foundation, name)
+    if warn and foundation.warning:
+        warn(foundation.warning)
+    return folder
 
 
 def _save(model: PreTrainedModel, base: bases.Base, name: str) -> Path:
@@ -93,7 +100,12 @@ def _settle(folder: Path) -> None:
             os.close(descriptor)
 
 
-def read_state(file: Path) -> dict[str, torch.Tensor]:
+def _name_of(source: Path | BinaryIO) -> str:
+    """What an error calls the file: its name without the folders."""
+    return Path(str(getattr(source, "name", "checkpoint"))).name
+
+
+def read_state(source: Path | BinaryIO) -> dict[str, torch.Tensor]:
     """The weights of a checkpoint by the names of `BertForSequenceClassification`, on the CPU.
 
     Raises EmotionError when the file is missing, no checkpoint, damaged, carries pickled objects, or
@@ -103,34 +115,39 @@ def read_state(file: Path) -> dict[str, torch.Tensor]:
 
     import torch
 
-    try:
-        there = file.is_file()
-    except OSError:  # a name that no file can have
-        there = False
-    if not there:
-        raise EmotionError("error.checkpoint.missing", file=str(file))
-    size = file.stat().st_size
+    file = _name_of(source)
+    if isinstance(source, Path):
+        try:
+            there = source.is_file()
+        except OSError:  # a name that no file can have
+            there = False
+        if not there:
+            raise EmotionError("error.checkpoint.missing", file=str(source)[:200])
+        size = source.stat().st_size
+    else:
+        size = source.seek(0, os.SEEK_END)
+        source.seek(0)
     if size > LARGEST:
-        raise EmotionError("error.checkpoint.too_large", file=file.name, limit=LARGEST // 1024**3)
-    _check_archive(file, size)
+        raise EmotionError("error.checkpoint.too_large", file=file, limit=LARGEST // 1024**3)
+    _check_archive(source, size, file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's remarks on old and odd files are no help to a person
-            content = torch.load(file, map_location="cpu", weights_only=True)
+            content = torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         foreign = "GLOBAL" in str(error) or "Unsupported class" in str(error)
         raise EmotionError("error.checkpoint.objects" if foreign else "error.checkpoint.damaged",
-                           file=file.name) from error
+                           file=file) from error
     except OSError as error:
-        raise EmotionError("error.checkpoint.unreadable", file=str(file), reason=str(error)[:200]) from error
+        raise EmotionError("error.checkpoint.unreadable", file=file, reason=str(error)[:200]) from error
     except Exception as error:  # truncated or made up: fails anywhere in torch
-        raise EmotionError("error.checkpoint.damaged", file=file.name) from error
+        raise EmotionError("error.checkpoint.damaged", file=file) from error
     state = _named(_state_dict(content, file), file)
     _check_values(state, file, size)
     return state
 
 
-def _check_values(state: dict[str, torch.Tensor], file: Path, size: int) -> None:
+def _check_values(state: dict[str, torch.Tensor], file: str, size: int) -> None:
     """Raise for a tensor that isn't plain numbers on the CPU, and for more of them than the file can hold.
 
     Nothing of a tensor has been touched before: the older file format sets aside as much memory as it is told to.
@@ -141,26 +158,29 @@ def _check_values(state: dict[str, torch.Tensor], file: Path, size: int) -> None
     for name, value in state.items():
         if type(value) not in (torch.Tensor, torch.nn.Parameter) or value.is_nested or value.is_quantized \
                 or value.layout is not torch.strided or value.device.type != "cpu" or value.dtype not in plain:
-            raise EmotionError("error.checkpoint.kind", file=file.name, name=name)
+            raise EmotionError("error.checkpoint.kind", file=file, name=name)
     storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in state.values()}
     if sum(storages.values()) > size:
-        raise EmotionError("error.checkpoint.bomb", file=file.name)
+        raise EmotionError("error.checkpoint.bomb", file=file)
 
 
-def _check_archive(file: Path, size: int) -> None:
+def _check_archive(source: Path | BinaryIO, size: int, file: str) -> None:
     """torch stores its tensors uncompressed, so an honest archive never unpacks to more than it weighs."""
-    if not zipfile.is_zipfile(file):
-        return
     try:
-        with zipfile.ZipFile(file) as archive:
+        if not zipfile.is_zipfile(source):
+            return
+        with zipfile.ZipFile(source) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise EmotionError("error.checkpoint.damaged", file=file.name) from error
+        raise EmotionError("error.checkpoint.damaged", file=file) from error
+    finally:
+        if not isinstance(source, Path):
+            source.seek(0)
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(e.file_size for e in entries) > size:
-        raise EmotionError("error.checkpoint.bomb", file=file.name)
+        raise EmotionError("error.checkpoint.bomb", file=file)
 
 
-def _state_dict(content: Any, file: Path) -> dict[str, Any]:
+def _state_dict(content: Any, file: str) -> dict[str, Any]:
     import torch
 
     for _ in range(2):
@@ -169,16 +189,16 @@ def _state_dict(content: Any, file: Path) -> dict[str, Any]:
         if content and all(isinstance(key, str) and isinstance(v, torch.Tensor) for key, v in content.items()):
             return content
         content = next((content[key] for key in _STATE_KEYS if key in content), None)
-    raise EmotionError("error.checkpoint.not_notebook", file=file.name)
+    raise EmotionError("error.checkpoint.not_notebook", file=file)
 
 
-def _named(state: dict[str, Any], file: Path) -> dict[str, torch.Tensor]:
+def _named(state: dict[str, Any], file: str) -> dict[str, torch.Tensor]:
     """Names without DataParallel's `module.` and without what is no weight."""
     named = {key.removeprefix("module."): value for key, value in state.items()}
     if len(named) != len(state):
-        raise EmotionError("error.checkpoint.twice", file=file.name)
+        raise EmotionError("error.checkpoint.twice", file=file)
     if "classifier.weight" not in named or not any(key.startswith("bert.") for key in named):
-        raise EmotionError("error.checkpoint.not_notebook", file=file.name)
+        raise EmotionError("error.checkpoint.not_notebook", file=file)
     return {key: value for key, value in named.items() if key not in _NOT_WEIGHTS}
 
 
@@ -191,19 +211,19 @@ def _classifier(base: bases.Base, state: dict[str, torch.Tensor], file: str) -> 
         raise EmotionError("error.checkpoint.base", base=base.name, found=base.config.model_type)
     classes = len(state["classifier.weight"]) if state["classifier.weight"].dim() == 2 else 0
     if classes != NUM_LABELS:
-        raise EmotionError("error.checkpoint.classes", file=Path(file).name, found=classes)
+        raise EmotionError("error.checkpoint.classes", file=file, found=classes)
     with torch.device("meta"):
         model = BertForSequenceClassification(bases.classifier_config(base, NOTEBOOK_DROPOUT))
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     for name in [*expected, *state]:
         found = tuple(state[name].shape) if name in state else None
         if found != expected.get(name):
-            raise EmotionError("error.checkpoint.shape", file=Path(file).name, name=name, found=found or "-",
+            raise EmotionError("error.checkpoint.shape", file=file, name=name, found=found or "-",
                                expected=expected.get(name, "-"), base=base.name)
     fresh = {}
     for name in list(state):  # one by one, so that the two copies are never both whole in memory
         fresh[name] = state.pop(name).detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
         if not bool(fresh[name].isfinite().all()):  # a double can be too large for a float
-            raise EmotionError("error.checkpoint.values", file=Path(file).name, name=name)
+            raise EmotionError("error.checkpoint.values", file=file, name=name)
     model.load_state_dict(fresh, assign=True)
     return model.eval()

@@ -132,7 +132,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _import(options: argparse.Namespace) -> int:
     from .checkpoints import import_checkpoint
 
-    folder = import_checkpoint(options.checkpoint, options.name, options.base)
+    folder = import_checkpoint(options.checkpoint, options.name, options.base,
+                               warn=lambda said: print(said.text(shell_language()), file=sys.stderr))
     print(json.dumps({"model": folder.name, "folder": str(folder)}, ensure_ascii=False))
     return 0
 

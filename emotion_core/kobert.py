@@ -7,7 +7,6 @@ the network itself, which is a plain `BertModel`.
 
 from __future__ import annotations
 
-import logging
 import unicodedata
 from pathlib import Path
 from typing import Any, ClassVar
@@ -110,7 +109,7 @@ def read_tokenizer(folder: Path, strict: bool = False) -> KoBERTTokenizer:
     """The tokenizer of a KoBERT folder, its pieces verified.
 
     Raises EmotionError when the file is missing, unreadable, has other than 8,002 pieces or other
-    special tokens, and, with `strict`, when it isn't SKT's vocabulary; else that is logged.
+    special tokens, and, with `strict`, when it isn't SKT's vocabulary (`is_original`).
     """
     file = find_pieces(folder)
     if file is None:
@@ -128,10 +127,8 @@ def read_tokenizer(folder: Path, strict: bool = False) -> KoBERTTokenizer:
         raise EmotionError("error.kobert.pieces_wrong", file=str(file), found=size, expected=VOCABULARY_SIZE,
                            specials=" ".join(specials))
     tokenizer = KoBERTTokenizer(str(file))
-    if not is_original(tokenizer):
-        if strict:
-            raise EmotionError("error.kobert.not_original", file=str(file), sentence=GOLDEN_SENTENCE)
-        logging.getLogger(__name__).warning("%s: not SKT's vocabulary", file)
+    if strict and not is_original(tokenizer):
+        raise EmotionError("error.kobert.not_original", file=str(file), sentence=GOLDEN_SENTENCE)
     return tokenizer
 
 

@@ -38,6 +38,12 @@ def test_a_folder_gives_tokenizer_and_fresh_head(folder: Path) -> None:
     assert base.config.num_labels == 2, "the base's own configuration stays as it was"
 
 
+def test_another_vocabulary_of_kobert_s_make_is_said(folder: Path, tiny_folder: Path) -> None:
+    base = bases.load(folder)
+    assert not base.original and base.warning and str(folder) in base.warning.text("ko")
+    assert bases.load(tiny_folder).warning is None
+
+
 def test_old_zip_without_architecture_and_with_a_pickled_weights_file(folder: Path) -> None:
     model = bases.new_classifier(bases.load(folder))
     config = json.loads((folder / "config.json").read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import subprocess
 import sys
 import zipfile
@@ -102,6 +103,34 @@ def test_every_form_gives_the_notebooks_logits(
 def test_the_older_file_format_is_read_too(notebook: BERTClassifier, base: Path, weights: Path, tmp_path: Path) -> None:
     torch.save(checkpoint_of(notebook), tmp_path / "old.tar", _use_new_zipfile_serialization=False)
     assert import_checkpoint(tmp_path / "old.tar", "old", base).is_dir()
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_an_open_file_is_read_without_a_copy(
+        new: bool, notebook: BERTClassifier, base: Path, weights: Path) -> None:
+    upload = io.BytesIO()
+    torch.save(checkpoint_of(notebook), upload, _use_new_zipfile_serialization=new)
+    import_checkpoint(upload, "old", base)
+    classifier = EmotionClassifier.load("old")
+    found = torch.stack([torch.from_numpy(p.logits) for p in classifier.predict_many(SENTENCES)])
+    torch.testing.assert_close(found, logits_of(notebook, classifier), atol=1e-5, rtol=0)
+    for bad in (b"", b"text", upload.getvalue()[:5000]):
+        broken = io.BytesIO(bad)
+        broken.name = "../model.tar"
+        with pytest.raises(EmotionError) as caught:
+            import_checkpoint(broken, "other", base)
+        assert caught.value.values == {"file": "model.tar"}
+
+
+def test_a_base_with_another_vocabulary_is_said(
+        notebook: BERTClassifier, base: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save(checkpoint_of(notebook), tmp_path / "model.tar")
+    said: list[EmotionError] = []
+    import_checkpoint(tmp_path / "model.tar", "old", base, warn=said.append)
+    assert len(said) == 1 and str(base) in said[0].text("ko") and str(base) in said[0].text("en")
+    monkeypatch.setattr("emotion_core.kobert.is_original", lambda _: True)
+    import_checkpoint(tmp_path / "model.tar", "other", base, warn=said.append)
+    assert len(said) == 1
 
 
 class Evil:
@@ -228,12 +257,12 @@ def test_a_legacy_file_that_announces_more_than_it_holds_is_refused(
     assert names(weights) == []
 
 
-def test_tensors_that_no_file_could_hold_are_never_touched(tmp_path: Path) -> None:
+def test_tensors_that_no_file_could_hold_are_never_touched() -> None:
     value = torch.zeros(1000)
     with pytest.raises(EmotionError) as caught:
-        _check_values({"classifier.weight": value}, tmp_path / "x.tar", 3999)
+        _check_values({"classifier.weight": value}, "x.tar", 3999)
     assert caught.value.key == "error.checkpoint.bomb"
-    _check_values({"classifier.weight": value, "again": value[:10]}, tmp_path / "x.tar", 4000)
+    _check_values({"classifier.weight": value, "again": value[:10]}, "x.tar", 4000)
 
 
 def refusal(file: Path, base: Path, name: str = "old") -> str:
