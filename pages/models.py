@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import shutil
-import tempfile
+import logging
+import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 import streamlit as st
@@ -18,10 +19,12 @@ from pages.shared.language import current, say
 
 CHECKPOINT_TYPES = ["tar", "pt", "pth", "bin"]
 REFRESH_SECONDS = 0.5
+LOCAL = ("127.0.0.1", "localhost", "::1")
 _MEGABYTE = 1024**2
 
 # Keys of the session's state.
-_NAME, _FOLDER, _FILE, _DONE = "import-name", "import-folder", "import-file", "import-done"
+_NAME, _FOLDER, _FILE, _PATH, _WAY = "import-name", "import-folder", "import-file", "import-path", "import-way"
+_DONE, _SAID, _ROUND, _DELETE, _DELETED = "import-done", "import-said", "import-round", "delete-name", "delete-done"
 
 
 def main() -> None:
@@ -35,6 +38,8 @@ def main() -> None:
 
 def _saved() -> None:
     st.subheader(say("models.saved"))
+    if name := st.session_state.pop(_DELETED, None):
+        st.success(say("models.deleted", name=name), icon=":material/check_circle:")
     found = saved_models()
     if not found:
         st.caption(say("models.saved_empty"))
@@ -48,11 +53,22 @@ def _saved() -> None:
     st.caption(say("models.choose_hint"))
     if own := [saved.name for saved in found if saved.name != BUNDLED]:
         with st.popover(say("models.delete"), icon=":material/delete:"):
-            name = st.selectbox(say("models.delete_which"), own, index=None, placeholder=say("models.delete_none"))
+            name = st.selectbox(say("models.delete_which"), own, index=None, placeholder=say("models.delete_none"),
+                                key=_DELETE)
             st.warning(say("models.delete_warning"))
             if st.button(say("models.delete_confirm"), disabled=name is None):
-                delete(name)
-                st.rerun()
+                _delete(name)
+
+
+def _delete(name: str) -> None:
+    try:
+        delete(name)
+    except EmotionError as error:
+        st.error(error.text(current()), icon=":material/error:")
+        return
+    st.session_state[_DELETED] = name
+    del st.session_state[_DELETE]
+    st.rerun()
 
 
 def _kobert() -> None:
@@ -68,6 +84,8 @@ def _kobert() -> None:
         return
     if download.error:
         st.error(download.error.text(current()), icon=":material/cloud_off:")
+    elif download.stopped:
+        st.info(say("models.kobert_stopped"), icon=":material/pause_circle:")
     st.button(say("models.kobert_fetch"), type="primary", icon=":material/download:", on_click=download.start)
 
 
@@ -81,7 +99,11 @@ def _progress() -> None:
             "models.kobert_progress", done=download.done // _MEGABYTE, total=download.total // _MEGABYTE))
     else:
         st.progress(0.0, say("models.kobert_connecting"))
-    st.button(say("models.kobert_stop"), on_click=download.stop)
+    if download.silent:
+        st.caption(say("models.kobert_silent"))
+    if st.button(say("models.kobert_stop"), icon=":material/pause:"):
+        download.stop()
+        st.rerun()
 
 
 def _import() -> None:
@@ -89,43 +111,63 @@ def _import() -> None:
     st.markdown(say("models.import_intro"))
     if name := st.session_state.pop(_DONE, None):
         st.success(say("models.import_done", name=name), icon=":material/check_circle:")
+        for said in st.session_state.pop(_SAID, []):
+            st.warning(said.text(current()), icon=":material/warning:")
+    # Whoever reaches the app over a network has no business in this computer's folders.
+    local = st.get_option("server.address") in LOCAL
+    ways = {"upload": say("models.import_upload"), "path": say("models.import_path_way")}
+    way = st.radio(say("models.import_way"), ways, format_func=ways.__getitem__, horizontal=True,
+                   key=_WAY) if local else "upload"
     with st.form("import-form"):
-        file = st.file_uploader(say("models.import_file"), type=CHECKPOINT_TYPES, key=_FILE)
+        file = path = None
+        if way == "upload":  # a new key after each import, so that its gigabyte doesn't stay in the server's memory
+            file = st.file_uploader(say("models.import_file"), type=CHECKPOINT_TYPES,
+                                    key=f"{_FILE}-{st.session_state.get(_ROUND, 0)}")
+        else:
+            path = st.text_input(say("models.import_path"), key=_PATH, placeholder="/home/me/model_10.tar",
+                                 help=say("models.import_path_help"))
         name = st.text_input(say("models.import_name"), key=_NAME, max_chars=60, placeholder="my-notebook-model")
         folder = st.text_input(say("models.import_folder"), key=_FOLDER, help=say("models.import_folder_help"),
-                               placeholder=say("models.import_folder_empty"))
+                               placeholder=say("models.import_folder_empty")) if local else ""
         pressed = st.form_submit_button(say("models.import_button"), type="primary")
     if not pressed:
         return
-    if file is None or not name.strip():
+    source = _typed(path) if path and path.strip() else file
+    if source is None or not name.strip():
         st.warning(say("models.import_incomplete"), icon=":material/info:")
         return
     if not folder.strip() and not hub.cached(kobert.HUB_ID):
         st.warning(say("models.import_needs_kobert"), icon=":material/info:")
         return
     try:
-        with st.spinner(say("models.importing")):
-            _import_upload(file, name.strip(), folder.strip() or bases.KOBERT)
+        with st.spinner(say("models.importing"), show_time=True):
+            _import_from(source, name.strip(), folder)
     except EmotionError as error:
         st.error(error.text(current()), icon=":material/error:")
         return
-    st.session_state[_DONE] = name.strip()
+    except Exception as error:
+        logging.getLogger("emotion_studio").exception("import")
+        st.error(say("models.unexpected", reason=str(error)[:200] or type(error).__name__), icon=":material/error:")
+        return
     st.rerun()
 
 
-def _import_upload(upload: object, name: str, base: str) -> None:
-    """Import the uploaded file by way of a temporary one, which is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="emotion-import-") as place:
-        file = Path(place) / _plain_name(upload.name)  # the name that an error shows
-        upload.seek(0)
-        with file.open("wb") as copy:
-            shutil.copyfileobj(upload, copy, _MEGABYTE)
-        import_checkpoint(file, name, base)
+def _import_from(source: Path | BinaryIO, name: str, folder: str) -> None:
+    """Import and remember what to say; the page is drawn anew afterwards."""
+    base: str | Path = bases.KOBERT
+    if folder.strip():
+        base = _typed(folder)
+        if not os.path.isdir(base):
+            raise EmotionError("models.import_no_folder", folder=str(base)[:200])
+    said: list[EmotionError] = []
+    import_checkpoint(source, name, base, warn=said.append)
+    st.session_state[_DONE], st.session_state[_SAID] = name, said
+    st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
 
 
-def _plain_name(name: str) -> str:
-    """An uploaded file's name without anything that a path could be made of."""
-    return "".join(c for c in name if c.isalnum() or c in "-_. ").strip(". ")[-100:] or "checkpoint"
+def _typed(path: str) -> Path:
+    """The path that a person typed, or that a file manager copied with quotation marks around it."""
+    return Path(os.path.expanduser(path.strip().strip("\"'")))
 
 
 frame.show(main)

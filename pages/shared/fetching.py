@@ -101,7 +101,7 @@ class Fetching:
             run.error = None if run.stopped.is_set() else error
         except Exception as error:
             logging.getLogger("emotion_studio").exception("fetch %s", self.repo_id)
-            run.error = EmotionError("error.unexpected", reason=str(error)[:200] or type(error).__name__)
+            run.error = EmotionError("models.unexpected", reason=str(error)[:200] or type(error).__name__)
 
 
 @st.cache_resource(show_spinner=False)

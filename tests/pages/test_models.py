@@ -83,6 +83,73 @@ def test_bad_files_and_names_get_one_sentence(app: AppTest, weights: Path, tmp_p
     assert names(weights) == ["bundled"] and not app.exception
 
 
+def fill_path(app: AppTest, path: str, name: str, folder: str) -> AppTest:
+    app.radio(key="import-way").set_value("path").run()
+    app.text_input(key="import-path").set_value(path)
+    app.text_input(key="import-name").set_value(name)
+    app.text_input(key="import-folder").set_value(folder)
+    return press(app, "models.import_button")
+
+
+def test_a_file_of_this_computer_is_imported_by_its_path(app: AppTest, weights: Path, tmp_path: Path) -> None:
+    base = save_tiny_kobert(tmp_path / "내 base")
+    (tmp_path / "model 10.tar").write_bytes(checkpoint(base))
+    fill_path(app, f'  "{tmp_path / "model 10.tar"}" ', "mine", f"'{base}'")
+    assert [element.value for element in app.success] == [message("models.import_done", "ko", name="mine")]
+    said = message("warning.kobert_vocabulary", "ko", folder=str(base))
+    assert said in [element.value for element in app.main.warning], "the tiny one's vocabulary isn't SKT's"
+    assert names(weights) == ["bundled", "mine"] and (tmp_path / "model 10.tar").is_file() and not app.exception
+
+
+@pytest.mark.parametrize("path", ["/no/such.tar", "~nobody/x.tar", "x" * 5000, "/dev/zero", "/"])
+def test_a_path_without_a_file_is_said(app: AppTest, weights: Path, tmp_path: Path, path: str) -> None:
+    fill_path(app, path, "mine", str(save_tiny_kobert(tmp_path / "base")))
+    assert len(app.error) == 1 and app.error[0].value.startswith("'") and not app.exception
+    assert names(weights) == ["bundled"]
+
+
+@pytest.mark.parametrize("folder", ["/no/such", "skt/kobert-base-v1", "y" * 5000])
+def test_a_folder_that_is_none_is_said(app: AppTest, tmp_path: Path, folder: str) -> None:
+    fill(app, b"x", "mine", folder)
+    assert [error.value for error in app.error] == [message("models.import_no_folder", "ko", folder=folder[:200])]
+
+
+def test_what_nobody_foresaw_is_one_sentence_and_the_page_goes_on(
+        app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr("emotion_core.checkpoints.import_checkpoint", broken)
+    fill(app, b"x", "mine", str(save_tiny_kobert(tmp_path / "base")))
+    assert len(app.error) == 1 and "unforeseen" in app.error[0].value
+    assert message("models.import_button", "ko") in [button.label for button in app.button] and not app.exception
+
+
+def test_a_model_that_will_not_go_is_said(
+        app: AppTest, weights: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "in use")
+
+    shutil.copytree(tiny_folder, weights / "mine")
+    app.run()
+    app.selectbox(key="delete-name").set_value("mine").run()
+    monkeypatch.setattr(Path, "rename", denied)
+    press(app, "models.delete_confirm")
+    assert len(app.error) == 1 and "in use" in app.error[0].value and (weights / "mine").is_dir()
+    assert not app.exception
+
+
+def test_over_a_network_no_path_of_this_computer_is_asked_for(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    import streamlit
+
+    assert app.radio(key="import-way")
+    real = streamlit.get_option
+    monkeypatch.setattr("streamlit.get_option", lambda name: "0.0.0.0" if name == "server.address" else real(name))
+    app.run()
+    assert "import-folder" not in [field.key for field in app.text_input] and not app.exception
+    assert "import-way" not in [field.key for field in app.radio]
+
+
 def test_without_a_network_the_button_says_so_and_can_be_pressed_again(app: AppTest) -> None:
     from emotion_core import kobert
 
