@@ -53,11 +53,11 @@ def run(context: Any) -> None:
         done += len(part.row)
         context.report(done, total, time.monotonic() - started)
         if time.monotonic() - written > _PART_SECONDS:
-            number = _write(context.folder, number, waiting)
+            number = write_part(context.folder, number, waiting)
             waiting, written = [], time.monotonic()
         if context.stopping:
             break
-    _write(context.folder, number, waiting)
+    write_part(context.folder, number, waiting)
 
 
 def read_spec(spec: Mapping[str, Any], folder: Path) -> tuple[TableFile, Columns]:
@@ -77,7 +77,8 @@ def parts(folder: Path) -> Iterator[Scored]:
                          stored["reason"].tolist())
 
 
-def _write(folder: Path, number: int, waiting: list[Scored]) -> int:
+def write_part(folder: Path, number: int, waiting: list[Scored]) -> int:
+    """Write `waiting` as the part `number` of `folder`, whole; returns the next number. Raises OSError."""
     if not waiting:
         return number
     texts = [text[:SHOWN_CHARACTERS].encode("utf-8", "replace") for part in waiting for text in part.text]

@@ -18,5 +18,6 @@ def split(rows: int, config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:
 
     if rows < 2:
         raise EmotionError("error.split.rows", rows=rows)
-    train, test = train_test_split(np.arange(rows), test_size=config.test_size, random_state=config.seed)
+    seed = config.seed if config.split_seed is None else config.split_seed
+    train, test = train_test_split(np.arange(rows), test_size=config.test_size, random_state=seed)
     return train, test
