@@ -129,19 +129,24 @@ def _import() -> None:
         name = st.text_input(say("models.import_name"), key=_NAME, max_chars=60, placeholder="my-notebook-model")
         folder = st.text_input(say("models.import_folder"), key=_FOLDER, help=say("models.import_folder_help"),
                                placeholder=say("models.import_folder_empty")) if local else ""
+        told = st.container()  # above the button, where a person looks, however long the page
         pressed = st.form_submit_button(say("models.import_button"), type="primary")
-    if not pressed:
-        return
-    source = _typed(path) if path and path.strip() else file
-    if source is None or not name.strip():
+    if pressed:
+        with told:
+            _submitted(_typed(path) if path and path.strip() else file, name.strip(), folder.strip())
+
+
+def _submitted(source: Path | BinaryIO | None, name: str, folder: str) -> None:
+    """Import what the form holds, or say what is missing or wrong."""
+    if source is None or not name:
         st.warning(say("models.import_incomplete"), icon=":material/info:")
         return
-    if not folder.strip() and not hub.cached(kobert.HUB_ID):
+    if not folder and not hub.cached(kobert.HUB_ID):
         st.warning(say("models.import_needs_kobert"), icon=":material/info:")
         return
     try:
         with st.spinner(say("models.importing"), show_time=True):
-            _import_from(source, name.strip(), folder)
+            _import_from(source, name, folder)
     except EmotionError as error:
         st.error(error.text(current()), icon=":material/error:")
         return
@@ -155,7 +160,7 @@ def _import() -> None:
 def _import_from(source: Path | BinaryIO, name: str, folder: str) -> None:
     """Import and remember what to say; the page is drawn anew afterwards."""
     base: str | Path = bases.KOBERT
-    if folder.strip():
+    if folder:
         base = _typed(folder)
         if not os.path.isdir(base):
             raise EmotionError("models.import_no_folder", folder=str(base)[:200])
@@ -163,6 +168,8 @@ def _import_from(source: Path | BinaryIO, name: str, folder: str) -> None:
     import_checkpoint(source, name, base, warn=said.append)
     st.session_state[_DONE], st.session_state[_SAID] = name, said
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
+    for key in (_NAME, _PATH):
+        st.session_state.pop(key, None)
 
 
 def _typed(path: str) -> Path:
