@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import tempfile
 import warnings
 import zipfile
@@ -89,7 +90,9 @@ def _save(model: PreTrainedModel, base: bases.Base, name: str) -> Path:
 
 def _settle(folder: Path) -> None:
     """Have the files of `folder` on the disk itself before it gets its name."""
+    mode = (folder / "config.json").stat().st_mode
     for file in folder.iterdir():
+        file.chmod(stat.S_IMODE(mode))  # safetensors' own is its owner's alone
         with file.open("rb+") as written:
             os.fsync(written.fileno())
     if os.name == "posix":  # elsewhere a folder can't be opened
