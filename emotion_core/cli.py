@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from . import models
 from .labels import LABELS
 from .messages import EmotionError, message, shell_language
+from .precision import PRECISIONS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("sentences", nargs="*", metavar=say("sentence"), help=say("sentences"))
     predict.add_argument("--model", default=models.BUNDLED, help=say("model"))
     predict.add_argument("--device", help=say("device"))
+    predict.add_argument("--precision", choices=PRECISIONS, default="auto", help=say("precision"))
     predict.set_defaults(run=_predict)
 
     chat = commands.add_parser("chat", parents=[common], help=say("chat"), description=say("chat"))
@@ -144,7 +146,7 @@ def _predict(options: argparse.Namespace) -> int:
     language = shell_language()
     if not options.sentences and sys.stdin.isatty():
         raise EmotionError("error.sentence.none")
-    classifier = EmotionClassifier.load(options.model, options.device)
+    classifier = EmotionClassifier.load(options.model, options.device, options.precision)
     status = 0
     for result in classifier.predict_many(options.sentences or _stdin_lines()):
         if isinstance(result, Skipped):

@@ -21,8 +21,6 @@ from .text import clean
 
 WINDOW = 2048
 """Sentences looked at together: sorted by length inside, so memory is bounded and padding small."""
-TOKENS_A_BATCH = 4096
-"""Padded tokens in one forward pass, at most (a longer single sentence is a batch of its own)."""
 CHARACTERS_A_TOKEN = 16
 """No piece of a Korean vocabulary is longer, so text past max_length times this is cut unread."""
 
@@ -79,22 +77,31 @@ class Skipped:
 class EmotionClassifier:
     """A loaded model that reads sentences. Safe to share between threads."""
 
-    def __init__(self, loaded: models.LoadedModel) -> None:
+    def __init__(self, loaded: models.LoadedModel, precision: str = "auto") -> None:
+        from .engine import build  # with torch, which importing the package doesn't load
+
         self.name = loaded.name
         self.device = loaded.device
         self.max_length = loaded.max_length
-        self._model = loaded.model
         self._tokenizer = loaded.tokenizer
+        self._engine = build(loaded.model, loaded.device, self._tokenizer.pad_token_id or 0, precision)
         self._order = loaded.order
         self._tokenizing = threading.Lock()  # a tokenizer keeps its truncation setting between calls
 
     @classmethod
-    def load(cls, source: str | os.PathLike[str] = models.BUNDLED, device: str | None = None) -> EmotionClassifier:
+    def load(cls, source: str | os.PathLike[str] = models.BUNDLED, device: str | None = None,
+             precision: str = "auto") -> EmotionClassifier:
         """Load a name under `weights/`, a folder or a Hugging Face id, on `device` or the best one here.
 
-        Raises EmotionError: see `models.load`.
+        `precision`: "float32", "bfloat16", or "auto" for the faster one here (measured at first use and
+        remembered, see `precision`). Raises EmotionError for another, and as `models.load` does.
         """
-        return cls(models.load(source, device))
+        return cls(models.load(source, device), precision)
+
+    @property
+    def precision(self) -> str:
+        """The number format that the model computes in: "float32", "bfloat16" or, on older GPUs, "float16"."""
+        return str(self._engine.dtype).removeprefix("torch.")
 
     def predict(self, sentence: str) -> Prediction:
         """Score one sentence. Raises EmotionError when nothing visible is in it."""
@@ -125,9 +132,11 @@ class EmotionClassifier:
     def _score_distinct(self, texts: list[str]) -> list[tuple[np.ndarray, np.ndarray, bool]]:
         """(logits, probabilities, truncated) of each text."""
         ids, truncated = self._tokenize(texts)
+        batches = list(length_batches([len(row) for row in ids], self._engine.tokens_a_batch))
+        computed = [self._engine([ids[row] for row in rows]) for rows in batches]
         logits = np.empty((len(texts), len(LABELS)), np.float32)
-        for rows in length_batches([len(row) for row in ids], TOKENS_A_BATCH):
-            logits[rows] = self._forward([ids[row] for row in rows])
+        for rows, found in zip(batches, computed, strict=True):  # read back last: a GPU computes meanwhile
+            logits[rows] = found.cpu().numpy()[:, self._order]
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(texts) else logits
         probabilities = shifted / shifted.sum(axis=1, keepdims=True)
         return list(zip(logits, probabilities, truncated, strict=True))
@@ -145,19 +154,6 @@ class EmotionClassifier:
         ids = [row if len(row) <= room else row[: room - fixed + 1] + row[len(row) - fixed + 1 :] for row in whole]
         cut = [len(row) > room or len(text) > readable for row, text in zip(whole, texts, strict=True)]
         return ids, cut
-
-    def _forward(self, ids: list[list[int]]) -> np.ndarray:
-        """Logits in label-id order, float32 (sentences, 7)."""
-        import torch
-
-        width = max(len(row) for row in ids)
-        padding = self._tokenizer.pad_token_id or 0
-        batch = torch.tensor([row + [padding] * (width - len(row)) for row in ids], device=self.device)
-        lengths = torch.tensor([len(row) for row in ids], device=self.device)
-        mask = (torch.arange(width, device=self.device) < lengths[:, None]).long()
-        with torch.inference_mode():
-            logits = self._model(input_ids=batch, attention_mask=mask).logits
-        return logits.float().cpu().numpy()[:, self._order]
 
 
 def length_batches(lengths: list[int], tokens: int) -> Iterator[list[int]]:

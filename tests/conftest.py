@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from emotion_core import EmotionClassifier
+from emotion_core import EmotionClassifier, precision
 from tests.tiny import save_tiny_model
 
 ROOT = Path(__file__).parents[1]
@@ -18,6 +19,16 @@ def korean_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors speak Korean, whatever the machine's locale; the network of transformers is shut."""
     monkeypatch.setenv("EMOTION_LANGUAGE", "ko")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def exact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every machine computes in fp32, as one that measured bfloat16 to be no faster."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMOTION_CACHE", str(folder))
+        precision.remember(1.0)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from emotion_core import EmotionClassifier, EmotionError, Prediction, Skipped, inference
 from emotion_core.labels import LABELS
+from emotion_core.packed import PackedBert
 
 SENTENCES = [
     "아파요", "ㅋㅋㅋ개웃겨", "회의는 오후 3시에 시작합니다", "무서워서 잠이 안 와", "와 대박", "아",
@@ -50,7 +51,7 @@ def test_second_emotion_only_at_logit_zero_or_more(logit: float, named: bool) ->
 
 def test_many_equal_one_by_one_in_input_order(tiny: EmotionClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "WINDOW", 5)
-    monkeypatch.setattr(inference, "TOKENS_A_BATCH", 24)
+    monkeypatch.setattr(tiny._engine, "tokens_a_batch", 24, raising=False)
     sentences = [a + b for a, b in itertools.product(SENTENCES, repeat=2)]
     many = list(tiny.predict_many(sentences))
     assert [p.text for p in many] == sentences
@@ -84,8 +85,8 @@ def test_empty_is_an_error_for_one_and_a_skip_for_many(tiny: EmotionClassifier) 
 
 def test_identical_sentences_are_scored_once(tiny: EmotionClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = []
-    forward = tiny._forward
-    monkeypatch.setattr(tiny, "_forward", lambda ids: rows.extend(ids) or forward(ids))
+    forward = PackedBert.__call__
+    monkeypatch.setattr(PackedBert, "__call__", lambda self, ids: rows.extend(ids) or forward(self, ids))
     assert len(list(tiny.predict_many(["아파요", "아파요 ", "아\u200b파요", "슬퍼요"] * 10))) == 40
     assert len(rows) == 2
 

@@ -1,0 +1,62 @@
+"""What computes logits: the packed forward on a CPU, transformers' own elsewhere.
+
+An engine takes rows of token ids and gives logits; `build` picks the fastest faithful one for a
+model and device. Not for tokenizing or the order of labels (`inference`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from . import packed
+from .precision import resolve
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class Engine(Protocol):
+    """Computes logits, float32 (sentences, labels), on any device; `tokens_a_batch` suits its caches."""
+
+    dtype: torch.dtype
+    tokens_a_batch: int
+
+    def __call__(self, ids: Sequence[Sequence[int]]) -> torch.Tensor: ...
+
+
+def build(model: PreTrainedModel, device: torch.device, padding: int, precision: str = "auto") -> Engine:
+    """An engine for `model` on `device`; it may take over the model's weights.
+
+    `padding` is the id of the padding token, `precision` one of `precision.PRECISIONS`. Raises
+    EmotionError for another precision.
+    """
+    dtype = resolve(precision, device)
+    if device.type == "cpu" and packed.supports(model):
+        return packed.PackedBert(model, dtype)
+    return PaddedModel(model, device, padding, dtype)
+
+
+class PaddedModel:
+    """transformers' forward over one padded batch: any architecture, any device."""
+
+    def __init__(self, model: PreTrainedModel, device: torch.device, padding: int, dtype: torch.dtype) -> None:
+        self.model = model.to(device=device, dtype=dtype).eval()
+        self.device, self.padding, self.dtype = device, padding, dtype
+        self.tokens_a_batch = 4096 if device.type == "cpu" else 16384
+
+    @torch.inference_mode()
+    def __call__(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Logits of token id rows, none empty; on a GPU the call returns before they are there."""
+        width = max(len(row) for row in ids)
+        batch = self._send(torch.tensor([[*row, *[self.padding] * (width - len(row))] for row in ids]))
+        lengths = self._send(torch.tensor([len(row) for row in ids]))
+        mask = (torch.arange(width, device=self.device) < lengths[:, None]).long()
+        return self.model(input_ids=batch, attention_mask=mask).logits.float()
+
+    def _send(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)

@@ -1,0 +1,148 @@
+"""The engines: packed, padded, and the choice of a precision."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    ElectraConfig,
+    ElectraForSequenceClassification,
+)
+
+from emotion_core import EmotionClassifier, EmotionError, engine, packed, precision
+from emotion_core.packed import PackedBert
+
+CPU = torch.device("cpu")
+LENGTHS = [1, 1, 2, 3, 3, 3, 7, 20, 20, 21, 64, 300, 512, 1, 20]  # not sorted at the end: any order is right
+
+
+@pytest.fixture(scope="module")
+def bert() -> BertForSequenceClassification:
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=500, hidden_size=48, num_hidden_layers=3, num_attention_heads=4,
+                        intermediate_size=96, num_labels=7, initializer_range=0.15, pad_token_id=1)
+    model = BertForSequenceClassification(config).eval()
+    for parameter in model.parameters():  # biases and norms start at zero and one, which would hide a mix-up
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[list[int]]:
+    draw = random.Random(0)
+    return [[draw.randrange(2, 500) for _ in range(length)] for length in LENGTHS]
+
+
+@pytest.fixture(scope="module")
+def expected(bert: BertForSequenceClassification, rows: list[list[int]]) -> np.ndarray:
+    with torch.inference_mode():
+        return torch.cat([bert(input_ids=torch.tensor([row])).logits for row in rows]).numpy()
+
+
+@pytest.mark.parametrize("reordered", [True, False])
+def test_packed_equals_transformers(bert, rows, expected, reordered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "_ONEDNN", reordered and packed._ONEDNN)
+    found = PackedBert(bert, torch.float32)(rows)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_packed_uses_the_models_activation(rows, activation: str) -> None:
+    torch.manual_seed(1)
+    config = BertConfig(vocab_size=500, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                        intermediate_size=32, num_labels=7, initializer_range=0.5, hidden_act=activation)
+    model = BertForSequenceClassification(config).eval()
+    with torch.inference_mode():
+        expected = model(input_ids=torch.tensor([rows[7]])).logits
+    np.testing.assert_allclose(PackedBert(model, torch.float32)([rows[7]]).numpy(), expected.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("reordered", [True, False])
+def test_bfloat16_stays_near(bert, rows, expected, reordered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "_ONEDNN", reordered and packed._ONEDNN)
+    found = PackedBert(bert, torch.bfloat16)(rows).softmax(1).numpy()
+    wanted = torch.tensor(expected).softmax(1).numpy()
+    assert 0 < np.abs(found - wanted).mean() < 0.01
+
+
+def test_padded_equals_transformers(bert, rows, expected) -> None:
+    found = engine.PaddedModel(bert, CPU, 1, torch.float32)(rows)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+
+
+def test_other_architectures_are_padded(bert) -> None:
+    assert isinstance(engine.build(bert, CPU, 1), PackedBert)
+    config = ElectraConfig(vocab_size=50, embedding_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+                           intermediate_size=16, num_labels=7)
+    assert isinstance(engine.build(ElectraForSequenceClassification(config), CPU, 0), engine.PaddedModel)
+    strange = BertForSequenceClassification(BertConfig(**{**bert.config.to_dict(), "hidden_act": "silu"}))
+    assert isinstance(engine.build(strange, CPU, 1), engine.PaddedModel)
+
+
+def test_precision_is_chosen_and_said(tiny_folder: Path) -> None:
+    assert EmotionClassifier.load(tiny_folder, "cpu").precision == "float32"
+    exact = EmotionClassifier.load(tiny_folder, "cpu", "float32")
+    rough = EmotionClassifier.load(tiny_folder, "cpu", "bfloat16")
+    assert (exact.precision, rough.precision) == ("float32", "bfloat16")
+    difference = np.abs(exact.predict("아파요").probabilities - rough.predict("아파요").probabilities)
+    assert 0 < difference.max() < 0.05
+    with pytest.raises(EmotionError, match="int4"):
+        EmotionClassifier.load(tiny_folder, "cpu", "int4")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EMOTION_CACHE", str(tmp_path / "not there yet"))
+    return precision.cache_file()
+
+
+@pytest.mark.parametrize(("gain", "chosen"), [(1.9, torch.bfloat16), (1.1, torch.float32), (0.0, torch.float32)])
+def test_the_choice_is_measured_once_and_remembered(cache, gain, chosen, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+    monkeypatch.setattr(precision, "measure", lambda: measured.append(1) or gain)
+    assert precision.resolve("auto", CPU) is chosen
+    assert precision.resolve("auto", CPU) is chosen
+    assert len(measured) == 1
+    assert [file.name for file in cache.parent.iterdir()] == ["precision.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"machine": 1}',
+                                     b'{"machine": "another", "bfloat16_gain": 9}'])
+def test_a_cache_that_is_broken_or_anothers_is_measured_anew(cache, content, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.parent.mkdir()
+    cache.write_bytes(content)
+    monkeypatch.setattr(precision, "measure", lambda: 1.5)
+    assert precision.resolve("auto", CPU) is torch.bfloat16
+    assert json.loads(cache.read_text("utf-8"))["bfloat16_gain"] == 1.5
+
+
+def test_a_gain_that_is_no_number_is_measured_anew(cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    precision.remember(3.0)
+    cache.write_text(json.dumps({**json.loads(cache.read_text("utf-8")), "bfloat16_gain": "fast"}), "utf-8")
+    monkeypatch.setattr(precision, "measure", lambda: 1.0)
+    assert precision.resolve("auto", CPU) is torch.float32
+
+
+def test_a_cache_that_cant_be_written_is_no_error(cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.parent.write_text("a file where the folder would be")
+    monkeypatch.setattr(precision, "measure", lambda: 2.0)
+    assert precision.resolve("auto", CPU) is torch.bfloat16
+
+
+def test_the_measurement_is_short_and_a_ratio() -> None:
+    assert 0 <= precision.measure(tokens=8, inputs=32, outputs=32) < 1000
+
+
+def test_model_is_not_kept_twice(tiny_folder: Path) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_folder)
+    made = engine.build(model, CPU, 1)
+    assert not any(value is model for value in vars(made).values())
