@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BUNDLED = "bundled"
+RUNS = "runs"
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 _NAME = re.compile(r"[\w][\w .-]{0,58}[\w]|\w")  # letters of any script; no path, no leading dot
 _RESERVED = {"bundled", "runs", "jobs", "kobert"}
@@ -41,11 +42,15 @@ IMPORTING, _DELETED = ".importing-", ".deleted-"
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A model folder under `weights/`; `changed` is the newest modification time of its files (seconds)."""
+    """A model folder under `weights/`; `changed` is the newest modification time of its files (seconds).
+
+    A training run's model is called "runs/<id>"; `title` is the name that a person gave the run, else "".
+    """
 
     name: str
     folder: Path
     changed: float
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,32 @@ def weights_folder() -> Path:
 
 
 def saved_models() -> list[SavedModel]:
-    """The models under `weights/`, the bundled one first, then by name."""
+    """The models under `weights/`, the bundled one first, then by name; then those of training runs, newest first."""
     root = weights_folder()
     if not root.is_dir():
         return []
     found = [_saved(folder) for folder in root.iterdir()]
-    return sorted(filter(None, found), key=lambda saved: (saved.name != BUNDLED, saved.name))
+    runs = sorted(filter(None, map(_of_run, _folders(root / RUNS))), key=lambda saved: saved.name, reverse=True)
+    return [*sorted(filter(None, found), key=lambda saved: (saved.name != BUNDLED, saved.name)), *runs]
+
+
+def _folders(root: Path) -> list[Path]:
+    try:
+        return [entry for entry in root.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        return []
+
+
+def _of_run(folder: Path) -> SavedModel | None:
+    """The model of the training run in `folder`, once it has one."""
+    saved = _saved(folder / "model")
+    if saved is None:
+        return None
+    try:
+        title = str(json.loads((folder / "about.json").read_text("utf-8"))["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        title = ""
+    return SavedModel(f"{RUNS}/{folder.name}", saved.folder, saved.changed, title)
 
 
 def _saved(folder: Path) -> SavedModel | None:
@@ -116,7 +141,7 @@ def load(source: str | os.PathLike[str], device: str | None = None) -> LoadedMod
     """
     where = locate(source)
     target = choose_device(device)
-    name = where.name if isinstance(where, Path) else where
+    name = next((saved.name for saved in saved_models() if saved.folder == where), getattr(where, "name", where))
     folder = where if isinstance(where, Path) else hub.snapshot(where)
     _check_folder(folder)
     try:

@@ -21,24 +21,12 @@ def start(kind: str, title: str, spec: dict[str, Any], fill: Callable[[Path], No
     """
     import shutil
 
-    import psutil
-
     store.sweep(kind)
     folder = store.create(kind, title, spec)
     try:
         if fill:
             fill(folder)
-        with (folder / "log.txt").open("ab") as log:
-            own_group: dict[str, Any] = ({"start_new_session": True} if os.name == "posix" else
-                                         {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP})  # type: ignore[attr-defined]
-            process = subprocess.Popen(
-                [sys.executable, "-m", "emotion_core.jobs.worker", str(folder)], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, cwd=Path(__file__).parents[2], **own_group)
-        try:
-            born = psutil.Process(process.pid).create_time()
-        except psutil.Error:
-            born = 0.0
-        store.write_json(folder / "process.json", {"pid": process.pid, "create_time": born})
+        launch(folder, ["-m", "emotion_core.jobs.worker", str(folder)])
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise models.unwritable(folder, error) from error
@@ -50,16 +38,45 @@ def stop(job: str, force: bool = False) -> None:
 
     Raises EmotionError where there is no such job.
     """
-    import psutil
-
     found = store.status(job)
     if found.ended:
         return
     (found.folder / "stop").touch()
-    if not force:
-        return
+    if force:
+        kill(found.folder)
+
+
+def launch(folder: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
+    """Start Python with `arguments` as the process of `folder`: it logs there and is known by process.json.
+
+    It has no terminal and a session of its own. Raises OSError.
+    """
+    with (folder / "log.txt").open("ab") as log:
+        own_group: dict[str, Any] = ({"start_new_session": True} if os.name == "posix" else
+                                     {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP})  # type: ignore[attr-defined]
+        process = subprocess.Popen([sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=log,
+                                   stderr=subprocess.STDOUT, cwd=Path(__file__).parents[2], **own_group)
+    record(folder, process.pid)
+    return process
+
+
+def record(folder: Path, pid: int) -> None:
+    """Say on the disk that process `pid` does the work of `folder`; its start time tells it from a later namesake."""
+    import psutil
+
     try:
-        recorded = store.read_json(found.folder / "process.json")
+        born = psutil.Process(pid).create_time()
+    except psutil.Error:
+        born = 0.0
+    store.write_json(folder / "process.json", {"pid": pid, "create_time": born})
+
+
+def kill(folder: Path) -> None:
+    """End the process of `folder` and all its children now."""
+    import psutil
+
+    try:
+        recorded = store.read_json(folder / "process.json")
         parent = psutil.Process(int(recorded["pid"]))
         if abs(parent.create_time() - float(recorded["create_time"])) < 2:
             for process in [*parent.children(recursive=True), parent]:

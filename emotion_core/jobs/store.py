@@ -119,7 +119,7 @@ def status(job: str) -> JobStatus:
     except (OSError, ValueError, KeyError, TypeError):
         return JobStatus(job, folder, "", job, "damaged", folder.stat().st_mtime if folder.exists() else 0.0)
     if state not in ENDED:
-        if not _alive(folder, known["created"]):
+        if not alive(folder, known["created"]):
             state = "interrupted"
         elif (folder / "stop").exists():
             state = "stopping"
@@ -162,8 +162,11 @@ def read_json(file: Path) -> dict[str, Any]:
     return content
 
 
-def _alive(folder: Path, created: float) -> bool:
-    """Whether the job's own process lives: the same pid may be somebody else's by now, a zombie is dead."""
+def alive(folder: Path, created: float = 0.0) -> bool:
+    """Whether the folder's own process lives: the same pid may be somebody else's by now, a zombie is dead.
+
+    A job `created` just now may have no process yet and counts as alive.
+    """
     import psutil
 
     try:

@@ -92,9 +92,9 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
     trainer.add_callback(watch)
     if not (state.ended_early or step >= steps):
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
-    finished = not watch.stopped or trainer.state.global_step >= steps
-    report(Progress("saving", trainer.state.global_step or step, steps, epochs=config.epochs,
-                    seconds=watch.seconds, figures=state.best))
+    finished = not watch.stopped or trainer.state.global_step >= steps or state.ended_early
+    step = max(step, trainer.state.global_step)
+    report(Progress("saving", step, steps, step / plan.batches, config.epochs, watch.seconds, figures=state.best))
     place = None
     if is_main():
         place = _keep_best(folder, state.best_step, data.test, places)

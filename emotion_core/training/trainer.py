@@ -138,6 +138,7 @@ class Watch(TrainerCallback):
         self._before = state.seconds
         self._recent: deque[float] = deque(maxlen=40)  # when steps ended; cleared where other work lay between
         self._step_seconds: deque[float] = deque(maxlen=400)
+        self._rate = 0.0
         self._test_seconds: float | None = None
         self._logits: np.ndarray | None = None
 
@@ -199,7 +200,9 @@ class Watch(TrainerCallback):
     def rate(self) -> float:
         """Sentences a second over the last steps; 0 while unknown."""
         passed = self._recent[-1] - self._recent[0] if len(self._recent) > 1 else 0.0
-        return (len(self._recent) - 1) * self._step_sentences / passed if passed > 0 else 0.0
+        if passed > 0:
+            self._rate = (len(self._recent) - 1) * self._step_sentences / passed
+        return self._rate
 
     def seconds_left(self, step: int) -> float | None:
         """At the speed of the steps so far, tests included; None before there is one."""

@@ -1,0 +1,275 @@
+"""`train`, `runs` and `sweep` in a shell: progress on stderr, one JSON object last on stdout.
+
+Part of the edge, like `cli`: parses and prints, computes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .. import runs
+from ..messages import EmotionError, message, shell_language
+from ..runs import execution
+from ..runs.words import STATES
+from ..training.config import OPTIMIZERS, PRESETS, TrainingConfig
+from ..training.data import DataChoice, sample_set
+from ..training.progress import Outcome, Progress
+
+SAMPLES = "samples"
+"""The FILE that stands for the sample sentences."""
+
+
+def register(commands: Any, common: argparse.ArgumentParser, say: Callable[[str], str]) -> None:
+    """Add the three commands to the parser's `commands`; `say` gives a help text by its key after "cli."."""
+    train = commands.add_parser("train", parents=[common], help=say("train"), description=say("train"))
+    _add_run_options(train, say)
+    train.add_argument("--name", default="", help=say("run_name"))
+    train.add_argument("--background", action="store_true", help=say("background"))
+    train.add_argument("--run", dest="made", help=argparse.SUPPRESS)  # the queue's way to a run that is made already
+    _add_settings(train, say)
+    train.set_defaults(run=_train)
+
+    handle = commands.add_parser("runs", parents=[common], help=say("runs"), description=say("runs"))
+    actions = handle.add_subparsers(dest="action", required=True, metavar=say("command"))
+    for name, key, run in (("list", "runs_list", _list), ("show", "runs_show", _show), ("stop", "runs_stop", _stop),
+                           ("resume", "runs_resume", _resume), ("delete", "runs_delete", _delete),
+                           ("compare", "runs_compare", _compare)):
+        action = actions.add_parser(name, parents=[common], help=say(key), description=say(key))
+        action.set_defaults(run=run)
+        if name == "compare":
+            action.add_argument("runs", nargs="+", metavar=say("run"))
+        elif name != "list":
+            action.add_argument("id", metavar=say("run"), help=say("run_help"))
+        if name == "stop":
+            action.add_argument("--force", action="store_true", help=say("force"))
+        if name == "resume":
+            action.add_argument("--background", action="store_true", help=say("background"))
+
+
+def _add_run_options(command: argparse.ArgumentParser, say: Callable[[str], str]) -> None:
+    command.add_argument("file", nargs="?", metavar=say("file"), help=say("train_file"))
+    command.add_argument("--test-file", help=say("test_file"))
+    command.add_argument("--base", default="kobert", help=say("train_base"))
+    command.add_argument("--device", help=say("device"))
+    for name, key in (("text-column", "text_column"), ("label-column", "label_column"), ("encoding", "encoding"),
+                      ("delimiter", "delimiter"), ("sheet", "sheet")):
+        command.add_argument(f"--{name}", help=say(key))
+    command.add_argument("--preset", choices=sorted(PRESETS), default="notebook", help=say("preset"))
+
+
+def _add_settings(command: argparse.ArgumentParser, say: Callable[[str], str], leave_out: tuple[str, ...] = ()) -> None:
+    """An option for each setting; its default is the preset's."""
+    choices = {"optimizer": OPTIMIZERS, "precision": ("auto", "fp32", "bf16"), "best_metric": ("macro_f1", "loss"),
+               "head": ("fresh", "keep")}
+    group = command.add_argument_group(say("settings"))
+    for field in dataclasses.fields(TrainingConfig):
+        if field.name in leave_out:
+            continue
+        option = f"--{field.name.replace('_', '-')}"
+        if field.name == "class_weights":
+            group.add_argument(option, action="store_true", default=None)
+        elif field.name in choices:
+            group.add_argument(option, choices=choices[field.name])
+        else:
+            group.add_argument(option, type=int if field.type in ("int", "int | None") else float, metavar="N")
+
+
+def chosen_config(options: argparse.Namespace) -> TrainingConfig:
+    """The preset with the settings that were given. Raises EmotionError for one that can't be."""
+    given = {field.name: value for field in dataclasses.fields(TrainingConfig)
+             if (value := getattr(options, field.name, None)) is not None}
+    preset = PRESETS[options.preset].as_dict()
+    if "optimizer" in given and given["optimizer"] != preset["optimizer"]:
+        preset["learning_rate"] = None  # each optimizer has its own
+    return TrainingConfig.from_dict(preset | given)
+
+
+def chosen_data(options: argparse.Namespace) -> DataChoice:
+    """The table that was named, read and labelled as `evaluate` does. Raises EmotionError."""
+    from pathlib import Path
+
+    from ..scoring.file import choose_columns, open_table
+    from ..scoring.rows import check_labels, survey
+
+    if options.file in (None, SAMPLES) and not os.path.exists(options.file or ""):
+        return sample_set()
+    how = {name: getattr(options, name) for name in ("encoding", "delimiter", "sheet") if getattr(options, name)}
+    pairs = []
+    for name in filter(None, (options.file, options.test_file)):
+        table = open_table(Path(name), **how)
+        columns = choose_columns(table, options.text_column, options.label_column)
+        if columns.label is not None:
+            check_labels(survey(table, columns), columns)
+        pairs.append((table, columns))
+    return DataChoice(*pairs[0], Path(options.file).name, *(pairs[1] if len(pairs) > 1 else (None, None)))
+
+
+def _train(options: argparse.Namespace) -> int:
+    if options.made:
+        return _execute(options.made)
+    if not options.file:
+        raise EmotionError("error.train.no_file")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return _execute(_shared_run(options), quiet=int(os.environ.get("RANK", "0")) != 0)
+    if options.background:
+        run = runs.start(chosen_data(options), options.base, chosen_config(options), options.name,
+                         device=options.device)
+        print(json.dumps({"run": run}))
+        return 0
+    run, _ = execution.create(chosen_data(options), options.base, chosen_config(options), name=options.name,
+                              device=options.device, own=True)
+    return _execute(run)
+
+
+def _shared_run(options: argparse.Namespace) -> str:
+    """Under torchrun: the first process makes the run, all learn its id; they must see the same `weights/`."""
+    import torch.distributed as dist
+
+    from ..models import choose_device
+
+    dist.init_process_group("nccl" if choose_device(options.device).type == "cuda" else "gloo")
+    told: list[Any] = [None, None]
+    failure: EmotionError | None = None
+    if dist.get_rank() == 0:
+        try:
+            told[0], _ = execution.create(chosen_data(options), options.base, chosen_config(options),
+                                          name=options.name, device=options.device, own=True)
+        except EmotionError as error:
+            failure, told[1] = error, (error.key, {name: str(value) for name, value in error.values.items()})
+    dist.broadcast_object_list(told, 0)
+    if failure:
+        raise failure
+    if told[1]:
+        raise EmotionError("error.train.other_process")
+    return told[0]
+
+
+def _execute(run: str, quiet: bool = False) -> int:
+    """Do the run's work here and print its figures."""
+    teller = (lambda progress: None) if quiet else _Printer()
+    language = shell_language()
+    outcome: Outcome = execution.execute(
+        run, teller, lambda: print(message("cli.waiting", language), file=sys.stderr, flush=True))
+    if quiet:
+        return 0
+    if isinstance(teller, _Printer):
+        teller.end()
+    if not outcome.finished:
+        print(message("cli.stopped", language, run=run), file=sys.stderr)
+    print(json.dumps({"run": run, "model": str(outcome.model) if outcome.model else None, **{
+        name: outcome.figures.get(name) for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy",
+                                                     "test_macro_f1")},
+        "seconds": round(outcome.seconds, 3), "state": "finished" if outcome.finished else "stopped"},
+        ensure_ascii=False))
+    return 0 if outcome.finished else 1
+
+
+class _Printer:
+    """Progress on stderr: a line that is written over in a terminal, now and then a new one in a log."""
+
+    def __init__(self) -> None:
+        self._language, self._terminal = shell_language(), sys.stderr.isatty()
+        self._said = 0.0
+        self._phase = ""
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._said < (0.2 if self._terminal else 15) and progress.phase == self._phase:
+            return
+        if progress.phase == self._phase == "training" or progress.phase != self._phase:
+            self._said, self._phase = now, progress.phase
+        line = self._line(progress)
+        end = "" if self._terminal else "\n"
+        print(("\r\x1b[2K" if self._terminal else "") + line, end=end, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Leave the line that is written over."""
+        if self._terminal:
+            print(file=sys.stderr)
+
+    def _line(self, progress: Progress) -> str:
+        if progress.phase != "training":
+            words = {"preparing": "run.phase.preparing", "testing": "run.phase.testing", "saving": "run.phase.saving"}
+            return message(words[progress.phase], self._language)
+        left = "-" if progress.seconds_left is None else _clock(progress.seconds_left)
+        said = message("cli.train_progress", self._language, step=progress.step, steps=progress.steps,
+                       epoch=progress.epoch, epochs=progress.epochs, left=left, rate=progress.rate)
+        if progress.figures:
+            said += message("cli.train_figures", self._language, accuracy=progress.figures["test_accuracy"],
+                            f1=progress.figures["test_macro_f1"])
+        return said
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def run_json(run: runs.Run) -> dict[str, Any]:
+    """A run as `runs list` and `runs show` print it."""
+    return {
+        "run": run.id, "name": run.name, "state": run.state, "created": run.created, "base": run.base,
+        "data": run.title, "device": run.device, "step": run.step, "steps": run.steps, "epoch": run.epoch,
+        "epochs": run.epochs, "seconds": round(run.seconds, 3), "seconds_left": run.seconds_left,
+        "sentences_per_second": run.rate, "model": run.model_name, "checkpoint": run.checkpoint,
+        "sweep": run.sweep.id if run.sweep else None, **{
+            name: run.figures.get(name) for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy",
+                                                     "test_macro_f1")},
+        "error": message(run.error[0], shell_language(), **run.error[1]) if run.error else None,
+    }
+
+
+def _list(options: argparse.Namespace) -> int:
+    for run in runs.all_runs():
+        print(json.dumps(run_json(run), ensure_ascii=False))
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    run = runs.find(options.id)
+    found = run_json(run) | {
+        "state_said": message(STATES[run.state], shell_language()), "note": run.note, "folder": str(run.folder),
+        "config": run.config.as_dict() if run.config else None, "versions": dict(run.versions),
+        "data_facts": dataclasses.asdict(run.data) if run.data else None,
+        "epoch_figures": [dataclasses.asdict(one) for one in runs.metrics(run.id).epochs]}
+    print(json.dumps(found, ensure_ascii=False))
+    return 0
+
+
+def _stop(options: argparse.Namespace) -> int:
+    run = runs.find(options.id)
+    runs.stop(run.id, options.force)
+    print(json.dumps({"run": run.id, "state": runs.get(run.id).state}))
+    return 0
+
+
+def _resume(options: argparse.Namespace) -> int:
+    run = runs.find(options.id)
+    if options.background:
+        runs.resume(run.id)
+        print(json.dumps({"run": run.id, "state": runs.get(run.id).state}))
+        return 0
+    execution.reopen(run.id)
+    return _execute(run.id)
+
+
+def _delete(options: argparse.Namespace) -> int:
+    run = runs.find(options.id)
+    runs.delete(run.id)
+    print(json.dumps({"run": run.id, "state": "deleted"}))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    found = runs.compare([runs.find(name).id for name in options.runs])
+    for run, row in zip(found.runs, found.rows, strict=True):
+        print(json.dumps(run_json(run) | {"differs": dict(zip(found.names, row, strict=True))}, ensure_ascii=False))
+    return 0
