@@ -115,6 +115,20 @@ def test_special_tokens_that_the_vocabulary_would_find_by_itself_stay_text(tmp_p
     assert 4 not in tokenizer("가 [MASK]")["input_ids"]
 
 
+def test_a_piece_of_digit_and_comma_inside_a_word_gets_no_underline(tmp_path: Path) -> None:
+    """In a vocabulary of single letters the digit alone is read as ▁ and digit: SKT's rule drops that ▁."""
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["가 나 다 1 2 , 라 마 바"] * 50), vocab_size=40, model_writer=written,
+        model_type="char", hard_vocab_limit=False, unk_id=0, pad_id=1, bos_id=2, eos_id=3, unk_piece="[UNK]",
+        pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]", control_symbols=["[MASK]"],
+        user_defined_symbols=["1,", "▁2,"], minloglevel=2)
+    (tmp_path / "spiece.model").write_bytes(written.getvalue())
+    tokenizer = KoBERTTokenizer(str(tmp_path / "spiece.model"))
+    assert tokenizer.tokenize("가1,나") == ["▁", "가", "1", ",", "나"]
+    assert tokenizer.tokenize("가 2,나") == ["▁", "가", "▁", "2", ",", "나"]
+
+
 def test_auto_tokenizer_opens_a_saved_folder(tokenizer: KoBERTTokenizer, tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
     tiny_config().save_pretrained(tmp_path)
