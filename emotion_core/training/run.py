@@ -50,7 +50,7 @@ def train(data: TrainingData, base: str | os.PathLike[str], config: TrainingConf
     for data, base or settings that can't be trained with, a loss that is no number, too little memory, a full disk.
     """
     data.check()
-    with _plain_errors(config, folder):
+    with plain_errors(config):
         return _train(data, base, config, folder, report, stopping, device)
 
 
@@ -72,7 +72,7 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
         metrics.cut_after(folder, step, checkpoint.write_text)
     args = arguments(config, places, device)
     set_seed(config.seed)
-    model, tokenizer, order = _model(resumed or base, config, fresh=config.head == "fresh" and resumed is None)
+    model, tokenizer, order = load_model(resumed or base, config, fresh=config.head == "fresh" and resumed is None)
     freeze(model, config.frozen_layers)
     model.to(args.device)
     longest = min(config.max_length, models._max_length(model, tokenizer))
@@ -167,7 +167,7 @@ def freeze(model: PreTrainedModel, layers: int) -> None:
         module.requires_grad_(False)
 
 
-def _model(base: str | os.PathLike[str], config: TrainingConfig,
+def load_model(base: str | os.PathLike[str], config: TrainingConfig,
            fresh: bool) -> tuple[PreTrainedModel, Any, np.ndarray]:
     """(model in fp32, tokenizer, the logits' column of each label) with a fresh head or the base's own."""
     if fresh:
@@ -207,7 +207,7 @@ def is_main() -> bool:
 
 
 @contextlib.contextmanager
-def _plain_errors(config: TrainingConfig, folder: Path) -> Iterator[None]:
+def plain_errors(config: TrainingConfig) -> Iterator[None]:
     """Too little memory and a full disk fail in any layer of torch; here they get their sentence."""
     try:
         yield
