@@ -7,6 +7,7 @@ the network itself, which is a plain `BertModel`.
 
 from __future__ import annotations
 
+import shutil
 import unicodedata
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ GOLDEN_IDS = (2, 4958, 6855, 2046, 7088, 1050, 7843, 54, 3)
 """What SKT's own tokenizer gives for GOLDEN_SENTENCE (kobert_hf/README.md)."""
 
 PIECES_FILE = "spiece.model"
+NUMBERS_FILE = "vocab.txt"
 _PIECES_PATTERNS = (PIECES_FILE, "*.spiece", "tokenizer_78b3253a26.model", "tokenizer.model", "*.model")
 _UNDERLINE = "▁"
 
@@ -32,19 +34,22 @@ class KoBERTTokenizer(SentencePieceBackend):
     """SentencePiece with KoBERT's own rules, right padding, `[CLS] sentence [SEP]`.
 
     Holds nothing that a call changes, so threads may share one. Text that spells a
-    special token ("[SEP]") is read as text, unless `split_special_tokens=False`.
+    special token ("[SEP]") is read as text, unless `split_special_tokens=False`. The oldest pieces
+    (tokenizer_78b3253a26.model, as in monologg/kobert) number themselves otherwise than the network
+    does: its numbers are the lines of `vocab_txt` then.
     """
 
-    vocab_files_names: ClassVar = {"vocab_file": PIECES_FILE}
+    vocab_files_names: ClassVar = {"vocab_file": PIECES_FILE, "vocab_txt": NUMBERS_FILE}
     model_input_names: ClassVar = ["input_ids", "token_type_ids", "attention_mask"]
 
-    def __init__(self, vocab_file: str, **kwargs: Any) -> None:
+    def __init__(self, vocab_file: str, vocab_txt: str | None = None, **kwargs: Any) -> None:
+        self.vocab_txt = vocab_txt
         for name, token in zip(("unk", "pad", "cls", "sep", "mask"), SPECIAL_TOKENS, strict=True):
             kwargs.setdefault(f"{name}_token", token)
         kwargs.setdefault("split_special_tokens", True)
         kwargs.setdefault("model_max_length", 512)
         kwargs.update(special_tokens_pattern="cls_sep", token_type_ids_pattern="bert_style", padding_side="right")
-        super().__init__(vocab_file=vocab_file, **kwargs)
+        super().__init__(vocab_file=vocab_file, vocab_txt=vocab_txt, **kwargs)
         self._reserved = frozenset(SPECIAL_TOKENS[1:])
 
     def with_dropout(self, alpha: float) -> KoBERTTokenizer:
@@ -55,7 +60,27 @@ class KoBERTTokenizer(SentencePieceBackend):
         smoothing (unigram) or the dropout probability (BPE), 0 to 1.
         """
         sampling = {"enable_sampling": True, "nbest_size": -1, "alpha": alpha}
-        return KoBERTTokenizer(self.vocab_file, model_max_length=self.model_max_length, sp_model_kwargs=sampling)
+        return KoBERTTokenizer(self.vocab_file, self.vocab_txt, model_max_length=self.model_max_length,
+                               sp_model_kwargs=sampling)
+
+    @property
+    def sp_model(self) -> Any:
+        """The SentencePiece processor, numbered as the network is."""
+        return self._processor
+
+    @sp_model.setter
+    def sp_model(self, processor: Any) -> None:
+        self._processor = _Renumbered(processor, read_numbers(Path(self.vocab_txt))) if self.vocab_txt else processor
+
+    def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
+        """Write the pieces, and their numbers where those are in a file of their own."""
+        saved = super().save_vocabulary(save_directory, filename_prefix)
+        if not self.vocab_txt:
+            return saved
+        target = Path(save_directory, f"{filename_prefix}-{NUMBERS_FILE}" if filename_prefix else NUMBERS_FILE)
+        if not (target.exists() and target.samefile(self.vocab_txt)):
+            shutil.copyfile(self.vocab_txt, target)
+        return (*saved, str(target))
 
     def _tokenize(self, text: str, **kwargs: Any) -> list[str]:
         pieces = []
@@ -74,6 +99,38 @@ class KoBERTTokenizer(SentencePieceBackend):
         if piece[0] != _UNDERLINE and digits[0][0] == _UNDERLINE:
             digits = digits[1:] if len(digits[0]) == 1 else [digits[0][1:], *digits[1:]]
         return [*digits, piece[-1]]
+
+
+class _Renumbered:
+    """A SentencePiece processor whose pieces have the numbers of another list; what isn't in it is [UNK]."""
+
+    def __init__(self, processor: Any, tokens: list[str]) -> None:
+        self.processor = processor
+        self.tokens = tokens
+        self.numbers = {token: number for number, token in enumerate(tokens)}
+
+    def encode(self, text: str, out_type: type = str) -> list[str] | list[int]:
+        pieces = self.processor.encode(text, out_type=str)
+        return pieces if out_type is str else [self.piece_to_id(piece) for piece in pieces]
+
+    def piece_to_id(self, piece: str) -> int:
+        return self.numbers.get(piece, 0)
+
+    def id_to_piece(self, number: int) -> str:
+        return self.tokens[number]
+
+    IdToPiece = id_to_piece  # the name by which transformers asks
+
+    def get_piece_size(self) -> int:
+        return len(self.tokens)
+
+    def serialized_model_proto(self) -> bytes:
+        return self.processor.serialized_model_proto()
+
+
+def read_numbers(file: Path) -> list[str]:
+    """The tokens of a vocab.txt, a line each, in the order of their numbers."""
+    return [line.strip() for line in file.read_text("utf-8").split("\n")[:VOCABULARY_SIZE]]
 
 
 def normalize(text: str) -> str:
@@ -123,13 +180,26 @@ def read_tokenizer(folder: Path, strict: bool = False) -> KoBERTTokenizer:
         raise EmotionError("error.kobert.pieces_damaged", file=str(file))
     size = processor.get_piece_size()
     specials = tuple(processor.id_to_piece(i) for i in range(min(len(SPECIAL_TOKENS), size)))
+    numbers = None
     if size != VOCABULARY_SIZE or specials != SPECIAL_TOKENS:
-        raise EmotionError("error.kobert.pieces_wrong", file=str(file), found=size, expected=VOCABULARY_SIZE,
-                           specials=" ".join(specials))
-    tokenizer = KoBERTTokenizer(str(file))
+        numbers = _find_numbers(file)
+        if numbers is None:
+            raise EmotionError("error.kobert.pieces_wrong", file=str(file), found=size, expected=VOCABULARY_SIZE,
+                               specials=" ".join(specials))
+    tokenizer = KoBERTTokenizer(str(file), str(numbers) if numbers else None)
     if strict and not is_original(tokenizer):
         raise EmotionError("error.kobert.not_original", file=str(file), sentence=GOLDEN_SENTENCE)
     return tokenizer
+
+
+def _find_numbers(pieces: Path) -> Path | None:
+    """The vocab.txt beside `pieces`, if it is KoBERT's by its size and special tokens."""
+    file = pieces.with_name(NUMBERS_FILE)
+    try:
+        tokens = read_numbers(file)
+    except (OSError, ValueError):
+        return None
+    return file if len(tokens) == VOCABULARY_SIZE and tuple(tokens[:len(SPECIAL_TOKENS)]) == SPECIAL_TOKENS else None
 
 
 def is_original(tokenizer: KoBERTTokenizer) -> bool:

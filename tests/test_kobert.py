@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import random
 import threading
 import unicodedata
@@ -181,6 +182,51 @@ def test_old_zip_has_its_pieces_beside_the_folder(tmp_path: Path) -> None:
     folder = save_tiny_kobert(tmp_path / "kobert_from_pretrained")
     (folder / "spiece.model").rename(tmp_path / "kobert_news_wiki_ko_cased-1087f8699e.spiece")
     read_tokenizer(folder)
+
+
+def save_old_layout(folder: Path) -> tuple[Path, list[str]]:
+    """monologg/kobert's files: pieces that number themselves otherwise, and the network's numbers in vocab.txt."""
+    save_tiny_kobert(folder, "tokenizer_78b3253a26.model")
+    written = io.BytesIO()
+    with SAMPLES.open(encoding="utf-8-sig") as lines:
+        sentences = [line.split(",")[0] for line in lines] + ["1, 2, 1,000 2,500"] * 40
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(sentences), model_writer=written, vocab_size=8000,
+                                             model_type="bpe", character_coverage=1.0, minloglevel=2)
+    (folder / "tokenizer_78b3253a26.model").write_bytes(written.getvalue())
+    processor = sentencepiece.SentencePieceProcessor(model_proto=written.getvalue())
+    own = [processor.id_to_piece(i) for i in range(3, 8000)]  # without <unk>, <s> and </s>
+    random.Random(3).shuffle(own)
+    tokens = [*kobert.SPECIAL_TOKENS, *own[:-10], *(f"[unused{i}]" for i in range(10))]
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", "utf-8")
+    return folder, tokens
+
+
+def test_the_oldest_pieces_are_numbered_by_vocab_txt(tmp_path: Path) -> None:
+    folder, tokens = save_old_layout(tmp_path / "old")
+    tokenizer = read_tokenizer(folder)
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer_78b3253a26.model"))
+    for text in mixed_sentences(200):
+        if not any(token in text for token in kobert.SPECIAL_TOKENS):
+            ids = tokenizer(text)["input_ids"]
+            assert ids == [2, *(tokens.index(t) if t in tokens else 0 for t in tokenizer.tokenize(text)), 3]
+    assert tokenizer.tokenize("오늘 정말 좋아요") == processor.encode("오늘 정말 좋아요", out_type=str)
+    assert len(tokenizer) == 8002 and tokenizer.all_special_ids == [0, 3, 1, 2, 4]
+    assert not {1, 2, 3, 4} & set(tokenizer("[SEP] [MASK]<s></s>")["input_ids"][1:-1])
+    assert len({tuple(tokenizer.with_dropout(0.3)("오늘은 정말 행복한 하루")["input_ids"]) for _ in range(20)}) > 1
+    tokenizer.save_pretrained(tmp_path / "saved")
+    tiny_config().save_pretrained(tmp_path / "saved")
+    for again in (read_tokenizer(tmp_path / "saved"), AutoTokenizer.from_pretrained(tmp_path / "saved"),
+                  pickle.loads(pickle.dumps(tokenizer))):
+        assert isinstance(again, KoBERTTokenizer) and again(HARD)["input_ids"] == tokenizer(HARD)["input_ids"]
+
+
+@pytest.mark.parametrize("content", ["", "[UNK]\n[PAD]\n", "x\n" * 8002, None])
+def test_the_oldest_pieces_without_their_numbers_are_refused(tmp_path: Path, content: str | None) -> None:
+    folder, _ = save_old_layout(tmp_path)
+    (folder / "vocab.txt").unlink() if content is None else (folder / "vocab.txt").write_text(content, "utf-8")
+    with pytest.raises(EmotionError) as caught:
+        read_tokenizer(folder)
+    assert caught.value.key == "error.kobert.pieces_wrong" and "vocab.txt" in caught.value.text("ko")
 
 
 def refused(folder: Path, strict: bool = False) -> str:
