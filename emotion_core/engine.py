@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from . import packed
+from .packed import BertWeights, PackedBert
 from .precision import resolve
 
 if TYPE_CHECKING:
@@ -27,15 +27,18 @@ class Engine(Protocol):
     def __call__(self, ids: Sequence[Sequence[int]]) -> torch.Tensor: ...
 
 
-def build(model: PreTrainedModel, device: torch.device, padding: int, precision: str = "auto") -> Engine:
-    """An engine for `model` on `device`; it may take over the model's weights.
+def build(model: PreTrainedModel | BertWeights, device: torch.device, padding: int,
+          precision: str = "auto") -> Engine:
+    """An engine for `model` on `device` (BertWeights: a CPU); it may take over the model's weights.
 
     `padding` is the id of the padding token, `precision` one of `precision.PRECISIONS`. Raises
     EmotionError for another precision.
     """
     dtype = resolve(precision, device)
-    if device.type == "cpu" and packed.supports(model):
-        return packed.PackedBert(model, dtype)
+    if device.type == "cpu":
+        weights = model if isinstance(model, BertWeights) else BertWeights.of(model)
+        if weights is not None:
+            return PackedBert(weights, dtype)
     return PaddedModel(model, device, padding, dtype)
 
 

@@ -96,7 +96,7 @@ class EmotionClassifier:
         `precision`: "float32", "bfloat16", or "auto" for the faster one here (measured at first use and
         remembered, see `precision`). Raises EmotionError for another, and as `models.load` does.
         """
-        return cls(models.load(source, device), precision)
+        return cls(models.load(source, device, to_score=True), precision)
 
     @property
     def precision(self) -> str:

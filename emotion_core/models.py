@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from .direct import FastTokenizer
+    from .packed import BertWeights
+
 BUNDLED = "bundled"
 RUNS = "runs"
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
@@ -62,8 +65,8 @@ class LoadedModel:
     """
 
     name: str
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    model: PreTrainedModel | BertWeights
+    tokenizer: PreTrainedTokenizerBase | FastTokenizer
     order: np.ndarray
     max_length: int
     device: torch.device
@@ -132,11 +135,12 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
-def load(source: str | os.PathLike[str], device: str | None = None) -> LoadedModel:
+def load(source: str | os.PathLike[str], device: str | None = None, to_score: bool = False) -> LoadedModel:
     """Load a model: a name under `weights/`, a folder, or a Hugging Face id.
 
     Weights are read as safetensors, or unpickled with `weights_only=True`; code
-    in a model's folder is never run. Raises EmotionError when there is no such
+    in a model's folder is never run. `to_score`: a plain BERT for a CPU may come as `packed.BertWeights`
+    and with a `direct.FastTokenizer`, which is quicker. Raises EmotionError when there is no such
     model, the folder is no model or damaged, or its labels aren't the seven.
     """
     where = locate(source)
@@ -145,14 +149,24 @@ def load(source: str | os.PathLike[str], device: str | None = None) -> LoadedMod
     folder = where if isinstance(where, Path) else hub.snapshot(where)
     _check_folder(folder)
     try:
-        model, tokenizer = _read(folder), read_tokenizer(folder)
+        weights, tokenizer = _read_directly(folder) if to_score and target.type == "cpu" else (None, None)
+        model = weights or _read(folder).to(target).eval()
+        tokenizer = tokenizer or read_tokenizer(folder)
     except EmotionError:
         raise
     except Exception as error:  # a damaged folder fails in any layer of transformers
         raise damaged(source, error) from error
     order = _label_order(model.config, str(source))
-    check_tokenizer(model.get_input_embeddings().num_embeddings, tokenizer, str(source))
-    return LoadedModel(name, model.to(target).eval(), tokenizer, order, _max_length(model, tokenizer), target)
+    rows = model.config.vocab_size if weights else model.get_input_embeddings().num_embeddings
+    check_tokenizer(rows, tokenizer, str(source))
+    return LoadedModel(name, model, tokenizer, order, _max_length(model, tokenizer), target)
+
+
+def _read_directly(folder: Path) -> tuple[BertWeights | None, FastTokenizer | None]:
+    from . import direct
+
+    tokenizer = direct.read_tokenizer(folder)
+    return direct.read_bert(folder), tokenizer
 
 
 def locate(source: str | os.PathLike[str]) -> Path | str:

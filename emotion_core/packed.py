@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,14 +27,31 @@ def has_bfloat16() -> bool:
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def supports(model: PreTrainedModel) -> bool:
-    """Whether `model` is the plain encoder classifier that PackedBert computes."""
-    config = model.config
+@dataclass(frozen=True)
+class BertWeights:
+    """A `BertForSequenceClassification`'s config and its weights by transformers' names, of any float dtype."""
+
+    config: Any
+    state: dict[str, torch.Tensor]
+
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> BertWeights | None:
+        """Those of `model`, or None where it is another kind than PackedBert computes."""
+        if type(model).__name__ == "BertForSequenceClassification" and supported(model.config):
+            return cls(model.config, model.state_dict())
+        return None
+
+
+def supported(config: Any) -> bool:
+    """Whether `config`, a BERT's, is of the plain encoder that PackedBert computes."""
     return (
-        type(model).__name__ == "BertForSequenceClassification"
+        config.model_type == "bert"
         and config.hidden_act in _ACTIVATIONS
-        and not config.is_decoder
+        and not getattr(config, "is_decoder", False)
+        and not getattr(config, "add_cross_attention", False)
         and getattr(config, "position_embedding_type", None) in (None, "absolute")
+        and config.num_hidden_layers > 0
+        and config.hidden_size % config.num_attention_heads == 0
     )
 
 
@@ -68,8 +86,8 @@ class Linear:
 class _Norm:
     """LayerNorm; its scale and shift stay fp32, which torch mixes with a bf16 input."""
 
-    def __init__(self, norm: torch.nn.LayerNorm) -> None:
-        self.arguments = (norm.normalized_shape, norm.weight.detach().float(), norm.bias.detach().float(), norm.eps)
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, epsilon: float) -> None:
+        self.arguments = (weight.shape, weight.detach().float(), bias.detach().float(), epsilon)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return F.layer_norm(x, *self.arguments)
@@ -89,32 +107,32 @@ class PackedBert:
 
     tokens_a_batch = 1024  # their widest states, some 6 MB, stay in the processor's last cache
 
-    def __init__(self, model: PreTrainedModel, dtype: torch.dtype) -> None:
-        embeddings = model.bert.embeddings
-        self.dtype = dtype
-        self.activation = model.config.hidden_act
-        self.heads = model.config.num_attention_heads
-        self.words = embeddings.word_embeddings.weight.detach().to(dtype)
-        positions = embeddings.position_embeddings.weight.detach().float()
-        self.positions = positions + embeddings.token_type_embeddings.weight[0].detach().float()
-        self.embeddings_norm = _Norm(embeddings.LayerNorm)
-        self.layers = [self._layer(layer, dtype) for layer in model.bert.encoder.layer]
-        pooler = model.bert.pooler.dense
-        self.pooler = Linear(pooler.weight, pooler.bias, torch.float32)  # one row a sentence: cheap, so exact
-        self.classifier = Linear(model.classifier.weight, model.classifier.bias, torch.float32)
+    def __init__(self, weights: BertWeights, dtype: torch.dtype) -> None:
+        config, state = weights.config, weights.state
 
-    @staticmethod
-    def _layer(layer: torch.nn.Module, dtype: torch.dtype) -> _Layer:
-        attention = layer.attention.self
-        parts = (attention.query, attention.key, attention.value)
-        return _Layer(
-            Linear(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]), dtype),
-            Linear(layer.attention.output.dense.weight, layer.attention.output.dense.bias, dtype),
-            _Norm(layer.attention.output.LayerNorm),
-            Linear(layer.intermediate.dense.weight, layer.intermediate.dense.bias, dtype),
-            Linear(layer.output.dense.weight, layer.output.dense.bias, dtype),
-            _Norm(layer.output.LayerNorm),
-        )
+        def linear(*names: str, dtype: torch.dtype = dtype) -> Linear:
+            parts = [[state[f"{name}.{part}"] for name in names] for part in ("weight", "bias")]
+            return Linear(torch.cat(parts[0]), torch.cat(parts[1]), dtype)
+
+        def norm(name: str) -> _Norm:
+            return _Norm(state[f"{name}.weight"], state[f"{name}.bias"], config.layer_norm_eps)
+
+        def layer(name: str) -> _Layer:
+            attention = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
+            return _Layer(linear(*attention), linear(f"{name}.attention.output.dense"),
+                          norm(f"{name}.attention.output.LayerNorm"), linear(f"{name}.intermediate.dense"),
+                          linear(f"{name}.output.dense"), norm(f"{name}.output.LayerNorm"))
+
+        self.dtype = dtype
+        self.activation = config.hidden_act
+        self.heads = config.num_attention_heads
+        self.words = state["bert.embeddings.word_embeddings.weight"].detach().to(dtype)
+        segment = state["bert.embeddings.token_type_embeddings.weight"][0].detach().float()
+        self.positions = state["bert.embeddings.position_embeddings.weight"].detach().float() + segment
+        self.embeddings_norm = norm("bert.embeddings.LayerNorm")
+        self.layers = [layer(f"bert.encoder.layer.{number}") for number in range(config.num_hidden_layers)]
+        self.pooler = linear("bert.pooler.dense", dtype=torch.float32)  # a row a sentence: cheap, so exact
+        self.classifier = linear("classifier", dtype=torch.float32)
 
     @torch.inference_mode()
     def __call__(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
