@@ -1,6 +1,6 @@
 """Training runs as people handle them: start, watch, stop, resume, compare, take away.
 
-`store` is what is on the disk, `execution` does a run's work, `queue` gives each its turn, `archive` zips a model,
+`store` is what is on the disk, `execution` does a run's work, `scheduler` gives each its turn, `archive` zips a model,
 `sweeps` starts many. The run itself is `training.run`. Importing this loads no torch.
 """
 
@@ -17,12 +17,11 @@ from ..messages import EmotionError
 from ..training import metrics as _metrics
 from ..training.config import TrainingConfig
 from ..training.metrics import Epoch, Metrics, Point
-from . import execution
-from . import queue as _queue
+from . import execution, scheduler
 from .archive import zip_chunks, zip_file, zip_size
 from .execution import execute
-from .queue import enqueue as resume
-from .queue import move, move_to, queue, stop, wake
+from .scheduler import enqueue as resume
+from .scheduler import move, move_to, queue, stop, wake
 from .store import DataFacts, Run, SweepPart, all_runs, delete, find, folder_of, get, rename, write_note
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def _read_metrics(folder: Path, size: int, changed: int) -> Metrics:
 
 def log_tail(run: str, lines: int = 200) -> str:
     """The last lines of what the run's process printed."""
-    return _queue.log_tail(folder_of(run), lines)
+    return scheduler.log_tail(folder_of(run), lines)
 
 
 @dataclass(frozen=True)

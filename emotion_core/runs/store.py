@@ -11,7 +11,7 @@
     log.txt, metrics.jsonl, checkpoints/, model/, test/    see `training.run`
 
 A folder copied here from elsewhere is a run like any other. States come from these files and the process, never from
-a browser's session. Not for starting anything (`queue`, `execution`).
+a browser's session. Not for starting anything (`scheduler`, `execution`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs one after another on a device: `python -m emotion_core.runs.queue DEVICE` works until none waits.
+"""Runs one after another on a device: `python -m emotion_core.runs.scheduler DEVICE` works until none waits.
 
 Its process belongs to no server and nobody has to keep it: it is started by whoever queues a run, and ends with the
 last one. The queue itself is the runs' own files, so a power cut loses nothing, any process may reorder it, and
@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from .. import models
 from ..jobs.process import kill, launch
-from ..jobs.store import alive, write_json
+from ..jobs.store import alive, read_json, write_json
 from ..messages import EmotionError
 from . import execution, store
 from .store import Run
@@ -105,7 +105,7 @@ def wake() -> None:
         folder = store.runs_folder() / f".queue-{device.replace(':', '-')}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            launch(folder, ["-m", "emotion_core.runs.queue", device])
+            launch(folder, ["-m", "emotion_core.runs.scheduler", device])
         except OSError as error:
             raise models.unwritable(folder, error) from error
 
@@ -127,13 +127,21 @@ def serve(device: str) -> None:
 
 
 def _work(run: Run) -> None:
+    before = _changed(run)
     process = launch(run.folder, ["-m", "emotion_core", "train", "--run", run.id])
     process.wait()
-    after = store.read(run.folder)
-    if after.state == "queued" and not (run.folder / "stop").exists():  # it died before its first word
-        store.write_status(run.folder, "failed", EmotionError("error.job.failed", reason=_last_line(run.folder)))
-    elif after.state == "queued":
-        store.write_status(run.folder, "stopped")
+    # Its state is its own to write; that nothing was written at all means it died before its first word.
+    if _changed(run) == before and store.read(run.folder).state == "queued":
+        stopped = (run.folder / "stop").exists()
+        error = None if stopped else EmotionError("error.job.failed", reason=log_tail(run.folder, 1).strip()[:200])
+        store.write_status(run.folder, "stopped" if stopped else "failed", error)
+
+
+def _changed(run: Run) -> float:
+    try:
+        return float(read_json(run.folder / "status.json")["changed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
 
 
 def _next(device: str) -> Run | None:
@@ -152,11 +160,6 @@ def _is_free(device: str) -> bool:
 
 def _lock(device: str) -> FileLock:
     return FileLock(store.runs_folder() / f".queue-{device.replace(':', '-')}.lock", timeout=0)
-
-
-def _last_line(folder: Path) -> str:
-    lines = log_tail(folder, 1)
-    return lines.strip()[:200] or "?"
 
 
 def log_tail(folder: Path, lines: int) -> str:
