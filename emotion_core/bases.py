@@ -125,6 +125,7 @@ def new_classifier(base: Base, dropout: float | None = None) -> PreTrainedModel:
     except Exception as error:
         raise models.damaged(base.folder, error) from error
     wrong = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
-    if absent := [key for key in wrong if not key.startswith("classifier.") and "pooler." not in key]:
+    encoder = f"{model.base_model_prefix}."  # the head, whatever it is called, begins anew; so may a pooler
+    if absent := [key for key in wrong if key.startswith(encoder) and "pooler." not in key]:
         raise EmotionError("error.model.incomplete", model=str(base.folder), names=", ".join(absent[:3]))
     return model

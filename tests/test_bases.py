@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertForSequenceClassification
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertForSequenceClassification,
+    DebertaV2Config,
+    DistilBertConfig,
+    ElectraConfig,
+    ModernBertConfig,
+    PreTrainedConfig,
+    RobertaConfig,
+)
 
 from emotion_core import EmotionClassifier, EmotionError, bases, hub
 from emotion_core.kobert import KoBERTTokenizer
@@ -74,6 +84,27 @@ def test_a_kobert_folder_from_elsewhere_does_not_get_transformers_own_guess(fold
     bases.new_classifier(bases.load(folder)).save_pretrained(folder)
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "XLNetTokenizer"}')
     assert isinstance(EmotionClassifier.load(folder)._tokenizer, KoBERTTokenizer)
+
+
+SMALL = {"vocab_size": 11280, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+         "intermediate_size": 32, "max_position_embeddings": 64, "pad_token_id": 1}
+
+
+@pytest.mark.parametrize("config", [
+    ElectraConfig(embedding_size=16, **SMALL), RobertaConfig(**SMALL), ModernBertConfig(**SMALL),
+    DistilBertConfig(vocab_size=11280, dim=16, n_layers=2, n_heads=2, hidden_dim=32, pad_token_id=1),
+    DebertaV2Config(**SMALL)], ids=lambda config: config.model_type)
+def test_any_encoder_that_can_classify_is_a_base(config: PreTrainedConfig, tiny_folder: Path, tmp_path: Path) -> None:
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny_folder).save_pretrained(tmp_path)
+    base = bases.load(tmp_path)
+    ids = torch.tensor([base.tokenizer("오늘 정말 행복해요")["input_ids"]])
+    model = bases.new_classifier(base, 0.5).eval()
+    assert model(input_ids=ids).logits.shape == (1, 7)
+    state = {key: value for key, value in AutoModel.from_pretrained(tmp_path).state_dict().items() if ".0." not in key}
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    (tmp_path / "model.safetensors").unlink()
+    assert refused(tmp_path).key == "error.model.incomplete", "a layer is missing"
 
 
 def test_damaged_files_are_named(folder: Path) -> None:
