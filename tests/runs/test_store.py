@@ -107,6 +107,7 @@ def test_a_dead_process_is_an_interrupted_run(finished: str) -> None:
     assert runs.get(finished).state == "running"
     with pytest.raises(EmotionError):
         runs.delete(finished)
+    store.write_status(folder, "finished")
 
 
 def test_two_clicks_make_one_run(base: str, table: DataChoice) -> None:
