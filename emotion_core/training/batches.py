@@ -41,7 +41,7 @@ class LengthGrouped:
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, processes: int = 1) -> None:
-        self._lengths = np.asarray(lengths)
+        self.lengths = np.asarray(lengths)
         self._batch = batch_size
         self._seed = seed
         self._filled = processes > 1
@@ -50,10 +50,10 @@ class LengthGrouped:
     @property
     def batches(self) -> int:
         """Batches of an epoch."""
-        return -(-len(self._lengths) // self._batch)
+        return -(-len(self.lengths) // self._batch)
 
     def __len__(self) -> int:
-        return self.batches * self._batch if self._filled else len(self._lengths)
+        return self.batches * self._batch if self._filled else len(self.lengths)
 
     def __iter__(self) -> Iterator[int]:
         for batch in self.plan(self.epoch):
@@ -62,21 +62,21 @@ class LengthGrouped:
     def plan(self, epoch: int) -> list[np.ndarray]:
         """Row numbers of each batch; only the last may be shorter."""
         rng = np.random.default_rng((self._seed, epoch))
-        order = rng.permutation(len(self._lengths))
+        order = rng.permutation(len(self.lengths))
         pool = self._batch * POOL
         batches: list[np.ndarray] = []
         for start in range(0, len(order), pool):
             rows = order[start : start + pool]
-            rows = rows[np.argsort(self._lengths[rows], kind="stable")]
+            rows = rows[np.argsort(self.lengths[rows], kind="stable")]
             batches += [rows[place : place + self._batch] for place in range(0, len(rows), self._batch)]
         whole = [batch for batch in batches if len(batch) == self._batch]
         short = [batch for batch in batches if len(batch) < self._batch]
         mixed = [whole[place] for place in rng.permutation(len(whole))]
         if epoch == 0 and mixed:
-            longest = max(range(len(mixed)), key=lambda place: int(self._lengths[mixed[place]].max()))
+            longest = max(range(len(mixed)), key=lambda place: int(self.lengths[mixed[place]].max()))
             mixed[0], mixed[longest] = mixed[longest], mixed[0]
         if self._filled:
-            filling = len(self._lengths)
+            filling = len(self.lengths)
             short = [np.append(batch, np.full(self._batch - len(batch), filling)) for batch in short]
         return mixed + short
 

@@ -80,8 +80,9 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
     plan = LengthGrouped([len(ids) for ids in train_ids], config.batch_size, config.seed, args.world_size)
     steps = plan.batches * config.epochs
     chosen = optimizer(model, config)
+    rows = TokenRows(train_ids, data.train.label)
     trainer = EmotionTrainer(
-        model, args, TokenRows(train_ids, data.train.label), plan, (chosen, schedule(chosen, config, steps)), config,
+        model, args, rows, plan, (chosen, schedule(chosen, config, steps)), config,
         tokenizer=tokenizer, order=order, weights=class_weights(data.train) if config.class_weights else None,
         bf16=uses_bf16(config, args.device), place=places)
     watch = Watch(folder, config, state, plan.batches, config.batch_size,
@@ -89,6 +90,8 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
                                 TEST_TOKENS),
                   data.test.label, report, stopping)
     watch.trainer, trainer.watch = trainer, watch
+    if config.subword_dropout:
+        trainer.redraw = _segmentations(tokenizer, data.train.text, longest, config, rows, plan)
     trainer.add_callback(watch)
     if not (state.ended_early or step >= steps):
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
@@ -165,6 +168,26 @@ def freeze(model: PreTrainedModel, layers: int) -> None:
         raise EmotionError("error.config.range", name="frozen_layers", found=layers, low=0, high=depth)
     for module in [getattr(encoder, "embeddings", encoder.get_input_embeddings()), *stacks[0][:layers]]:
         module.requires_grad_(False)
+
+
+def _segmentations(tokenizer: Any, texts: list[str], longest: int, config: TrainingConfig, rows: TokenRows,
+                   plan: LengthGrouped) -> Callable[[int], None]:
+    """Draws an epoch's pieces anew: a function of (seed, epoch), so that a resumed run has the same.
+
+    Raises EmotionError for a tokenizer that can't draw.
+    """
+    import sentencepiece
+
+    if not hasattr(tokenizer, "with_dropout"):
+        raise EmotionError("error.config.subword")
+    drawing = tokenizer.with_dropout(config.subword_dropout)
+
+    def redraw(epoch: int) -> None:
+        sentencepiece.set_random_generator_seed((config.seed * 1009 + epoch) % 2**32)
+        rows.ids = encode(drawing, texts, longest)
+        plan.lengths = np.array([len(ids) for ids in rows.ids])
+
+    return redraw
 
 
 def load_model(base: str | os.PathLike[str], config: TrainingConfig,

@@ -61,6 +61,7 @@ class EmotionTrainer(Trainer):
         self.sums = torch.zeros(3, dtype=torch.float64 if args.device.type != "mps" else torch.float32,
                                 device=args.device)
         self.watch: Watch | None = None
+        self.redraw: Callable[[int], None] | None = None
         self._plan, self._tokenizer, self._bf16, self._place = plan, tokenizer, bf16, place
         self._smoothing = config.label_smoothing
         self._columns = torch.as_tensor(order, device=args.device)
@@ -71,6 +72,8 @@ class EmotionTrainer(Trainer):
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         self._plan.epoch = kwargs["epoch"]  # skipping batches after a resume hides the sampler from set_epoch
+        if self.redraw:
+            self.redraw(kwargs["epoch"])
         super()._run_epoch(*args, **kwargs)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> torch.Tensor:

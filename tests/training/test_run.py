@@ -22,6 +22,7 @@ from emotion_core.training.data import TrainingData, read
 from emotion_core.training.progress import Outcome, Progress
 from emotion_core.training.run import class_weights, train
 from tests.conftest import ROOT
+from tests.tiny_kobert import save_tiny_kobert
 from tests.training.data import choice, write_table
 
 CONFIG = TrainingConfig(epochs=3, batch_size=16, max_length=24, learning_rate=3e-3, precision="fp32", dropout=0.3)
@@ -261,3 +262,16 @@ def test_metrics_without_a_newline_or_damaged_are_left_out(tmp_path: Path) -> No
     with (tmp_path / metrics.FILE).open("a") as file:
         file.write('{"kind": "point"}\nnonsense\n' + json.dumps({"kind": "point", "step": 2}))
     assert [point.step for point in metrics.read(tmp_path).points] == [1]
+
+
+def test_pieces_are_drawn_anew_and_a_resume_draws_the_same(data: TrainingData, tiny_folder: Path,
+                                                          tmp_path: Path) -> None:
+    base = save_tiny_kobert(tmp_path / "kobert")
+    config = CONFIG.with_changes(subword_dropout=0.3, epochs=2)
+    run(data, base, tmp_path / "whole", config)
+    run(data, base, tmp_path / "plain", config.with_changes(subword_dropout=0.0))
+    run(data, base, tmp_path / "resumed", config, stop_at=7)
+    run(data, base, tmp_path / "resumed", config)
+    assert numbers(tmp_path / "resumed") == numbers(tmp_path / "whole") != numbers(tmp_path / "plain")
+    with pytest.raises(EmotionError):
+        run(data, tiny_folder, tmp_path / "other", config)
