@@ -8,7 +8,7 @@ length together. Same weights and results as transformers' `BertForSequenceClass
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu}
+_PADDED = 1.25  # of a group's real tokens: what attention may compute in all
 _ONEDNN = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
 
 
@@ -140,35 +141,92 @@ class PackedBert:
 
         Any order and lengths; rows sorted by length are the fastest.
         """
-        groups = [(length, len(list(rows))) for length, rows in itertools.groupby(ids, key=len)]
-        flat = torch.tensor(list(itertools.chain.from_iterable(ids)))
-        places = torch.cat([torch.arange(length).repeat(count) for length, count in groups])
+        lengths = [len(row) for row in ids]
+        groups = list(_groups(lengths, self.dtype))
+        flat = _rounded(list(itertools.chain.from_iterable(ids)))
+        places = _rounded(list(itertools.chain.from_iterable(map(range, lengths))))
+        firsts = _rounded([0, *itertools.accumulate(lengths[:-1])])
         x = self.words[flat].float() + self.positions[places]
         x = self.embeddings_norm(x).to(self.dtype)
         for layer in self.layers[:-1]:
-            x = self._feed_forward(layer, self._attend(layer.qkv(x), groups), x)
-        # The head reads each sentence's first token alone, so the last layer computes no other.
-        last = self.layers[-1]
-        first = self._attend(last.qkv(x), groups, queries=1)
-        x = self._feed_forward(last, first, x[places == 0])
-        return self.classifier(torch.tanh(self.pooler(x.float())))
+            attended = torch.zeros_like(x)
+            self._attend(layer.qkv(x), groups, attended)
+            x = self._feed_forward(layer, attended, x)
+        # The head reads each sentence's first token alone, so the last layer finishes no other.
+        last, attended = self.layers[-1], torch.zeros_like(x)
+        self._attend(last.qkv(x), groups, attended)
+        x = self._feed_forward(last, attended[firsts], x[firsts])
+        return self.classifier(torch.tanh(self.pooler(x.float())))[: len(ids)]
 
     def _feed_forward(self, layer: _Layer, attended: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         x = layer.attention_norm(layer.out.plus(attended, x))
         return layer.norm(layer.down.plus(layer.up(x, self.activation), x))
 
-    def _attend(self, qkv: torch.Tensor, groups: list[tuple[int, int]], queries: int | None = None) -> torch.Tensor:
-        """Self-attention inside each sentence, (tokens, 3 × hidden) to (tokens, hidden), or of its first `queries`.
+    def _attend(self, qkv: torch.Tensor, groups: list[_Group], attended: torch.Tensor) -> None:
+        """Self-attention inside each sentence, (tokens, 3 × hidden) into `attended` (tokens, hidden).
 
         Sentences are short, so two batched products beat a flash kernel's blocks of 32 and more.
         """
-        size = qkv.shape[1] // 3
-        attended, start = [], 0
-        for length, count in groups:
-            part = qkv[start : start + length * count].view(count, length, 3, self.heads, size // self.heads)
-            query, key, value = part.permute(2, 0, 3, 1, 4)
-            weights = torch.matmul(query[:, :, :queries] * (size // self.heads) ** -0.5, key.transpose(2, 3))
-            context = torch.matmul(weights.softmax(-1), value)
-            attended.append(context.transpose(1, 2).reshape(-1, size))
-            start += length * count
-        return torch.cat(attended)
+        size = attended.shape[1]
+        depth = size // self.heads
+        for group in groups:
+            part = qkv[group.start : group.stop]
+            if group.take is not None:
+                part = part[group.take]
+            query, key, value = part.view(-1, group.width, 3, self.heads, depth).permute(2, 0, 3, 1, 4)
+            weights = torch.matmul(query * depth**-0.5, key.transpose(2, 3))
+            if group.mask is not None:
+                weights += group.mask
+            context = torch.matmul(weights.softmax(-1), value).transpose(1, 2)
+            target = attended[group.start : group.stop]
+            if group.keep is not None:
+                target.copy_(context.reshape(-1, size)[group.keep])
+            else:
+                target.view(context.shape).copy_(context)
+
+
+class _Group(NamedTuple):
+    """Neighbouring sentences whose attention is computed together, as a batch of `width` tokens each.
+
+    Where they aren't equally long, `take` are the rows of their tokens, padded, `mask` hides the
+    padding as keys and `keep` are the places of real tokens in the padded batch.
+    """
+
+    start: int
+    stop: int
+    width: int
+    take: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+    keep: torch.Tensor | None = None
+
+
+def _groups(lengths: list[int], dtype: torch.dtype) -> Iterator[_Group]:
+    """Groups as large as their padding is small: a call of a kernel for every length costs more than some padding."""
+    first = start = 0
+    while first < len(lengths):
+        stop, last, longest = start, first, lengths[first]
+        while last < len(lengths):
+            longest = max(longest, lengths[last])
+            if longest * (last + 1 - first) > _PADDED * (stop - start + lengths[last]):
+                break
+            stop += lengths[last]
+            last += 1
+        yield _group(start, stop, torch.tensor(lengths[first:last]), dtype)
+        first, start = last, stop
+
+
+def _group(start: int, stop: int, lengths: torch.Tensor, dtype: torch.dtype) -> _Group:
+    width = int(lengths.max())
+    if width == int(lengths.min()):
+        return _Group(start, stop, width)
+    real = torch.arange(width) < lengths[:, None]
+    take = torch.zeros(real.shape, dtype=torch.long)
+    take[real] = torch.arange(stop - start)
+    mask = torch.zeros(real.shape, dtype=dtype).masked_fill_(~real, -torch.inf)
+    return _Group(start, stop, width, take.flatten(), mask[:, None, None], real.flatten().nonzero().squeeze(1))
+
+
+def _rounded(values: list[int]) -> torch.Tensor:
+    """`values`, lengthened by zeros to one of a few sizes: oneDNN prepares its kernels anew for every other one."""
+    step = 8 if len(values) <= 128 else 64
+    return torch.tensor(values + [0] * (-len(values) % step))
