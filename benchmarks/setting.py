@@ -71,8 +71,7 @@ def sentences(count: int, tokenizer: Callable, file: Path | None = None, seed: i
     if file is not None:
         lines = list(dict.fromkeys(filter(None, (line.strip() for line in file.read_text("utf-8").splitlines()))))
         return draw.sample(lines, min(count, len(lines)))
-    with (ROOT / "emotion_core" / "samples" / "train.csv").open(encoding="utf-8-sig", newline="") as rows:
-        words = [word for row in csv.DictReader(rows) for word in row["Sentence"].split()]
+    words = [word for sentence in samples("train.csv") for word in sentence.split()]
     per_word = len(tokenizer(" ".join(words[:2000]), verbose=False)["input_ids"]) / 2000
     made: dict[str, None] = {}
     while len(made) < count:
@@ -80,6 +79,15 @@ def sentences(count: int, tokenizer: Callable, file: Path | None = None, seed: i
         length, start = max(1, round(tokens / per_word)), draw.randrange(len(words))
         made[" ".join(itertools.islice(itertools.cycle(words), start, start + length))] = None
     return list(made)
+
+
+def samples(*files: str) -> list[str]:
+    """The project's own sentences."""
+    found = []
+    for name in files:
+        with (ROOT / "emotion_core" / "samples" / name).open(encoding="utf-8-sig", newline="") as rows:
+            found += [row["Sentence"] for row in csv.DictReader(rows)]
+    return list(dict.fromkeys(found))
 
 
 def gemm_peak() -> float:
