@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from . import models
-from .commands import training
+from .commands import runs, sweep, training
 from .labels import LABELS
 from .messages import EmotionError, message, shell_language
 from .precision import PRECISIONS
@@ -88,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("--name", required=True, help=say("name"))
     importing.add_argument("--base", default="kobert", help=say("base"))
     importing.set_defaults(run=_import)
-    training.register(commands, common, say)
+    for command in (training, runs, sweep):
+        command.register(commands, common, say)
     return parser
 
 

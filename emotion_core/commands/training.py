@@ -1,4 +1,4 @@
-"""`train`, `runs` and `sweep` in a shell: progress on stderr, one JSON object last on stdout.
+"""`train` in a shell, and what it shares with `sweep` and `runs`: progress on stderr, one JSON object last on stdout.
 
 Part of the edge, like `cli`: parses and prints, computes nothing.
 """
@@ -12,73 +12,44 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import runs
 from ..messages import EmotionError, message, shell_language
-from ..runs import execution, sweeps
-from ..runs.words import STATES
+from ..runs import execution
 from ..training.config import OPTIMIZERS, PRESETS, TrainingConfig
-from ..training.data import DataChoice, sample_set
 from ..training.progress import Outcome, Progress
 
-_AXES: dict[str, Callable[[str], Any]] = {"batch_size": int, "optimizer": str, "learning_rate": float,
-                                          "dropout": float}
+if TYPE_CHECKING:
+    from ..training.data import DataChoice
+
 SAMPLES = "samples"
 """The FILE that stands for the sample sentences."""
 
 
 def register(commands: Any, common: argparse.ArgumentParser, say: Callable[[str], str]) -> None:
-    """Add the three commands to the parser's `commands`; `say` gives a help text by its key after "cli."."""
+    """Add `train` to the parser's `commands`; `say` gives a help text by its key after "cli."."""
     train = commands.add_parser("train", parents=[common], help=say("train"), description=say("train"))
-    _add_run_options(train, say)
+    add_run_options(train, say)
     train.add_argument("--name", default="", help=say("run_name"))
     train.add_argument("--background", action="store_true", help=say("background"))
     train.add_argument("--run", dest="made", help=argparse.SUPPRESS)  # the queue's way to a run that is made already
-    _add_settings(train, say)
+    add_settings(train, say)
     train.set_defaults(run=_train)
 
-    handle = commands.add_parser("runs", parents=[common], help=say("runs"), description=say("runs"))
-    actions = handle.add_subparsers(dest="action", required=True, metavar=say("command"))
-    for name, key, run in (("list", "runs_list", _list), ("show", "runs_show", _show), ("stop", "runs_stop", _stop),
-                           ("resume", "runs_resume", _resume), ("delete", "runs_delete", _delete),
-                           ("compare", "runs_compare", _compare)):
-        action = actions.add_parser(name, parents=[common], help=say(key), description=say(key))
-        action.set_defaults(run=run)
-        if name == "compare":
-            action.add_argument("runs", nargs="+", metavar=say("run"))
-        elif name != "list":
-            action.add_argument("id", metavar=say("run"), help=say("run_help"))
-        if name == "stop":
-            action.add_argument("--force", action="store_true", help=say("force"))
-        if name == "resume":
-            action.add_argument("--background", action="store_true", help=say("background"))
 
-    sweep = commands.add_parser("sweep", parents=[common], help=say("sweep"), description=say("sweep"))
-    _add_run_options(sweep, say)
-    sweep.add_argument("--name", default="", help=say("run_name"))
-    sweep.add_argument("--background", action="store_true", help=say("background"))
-    sweep.add_argument("--result", help=say("sweep_result"))
-    sweep.add_argument("--figure", choices=sweeps.FIGURES, default=sweeps.FIGURES[0], help=say("sweep_figure"))
-    for name in (*_AXES, "seeds"):
-        sweep.add_argument(f"--{name.replace('_', '-')}", dest=f"axis_{name}", default="", metavar="V,V",
-                           help=say("sweep_values"))
-    _add_settings(sweep, say, leave_out=(*_AXES, "seed"))
-    sweep.set_defaults(run=_sweep)
-
-
-def _add_run_options(command: argparse.ArgumentParser, say: Callable[[str], str]) -> None:
+def add_run_options(command: argparse.ArgumentParser, say: Callable[[str], str]) -> None:
     command.add_argument("file", nargs="?", metavar=say("file"), help=say("train_file"))
     command.add_argument("--test-file", help=say("test_file"))
     command.add_argument("--base", default="kobert", help=say("train_base"))
     command.add_argument("--device", help=say("device"))
-    for name, key in (("text-column", "text_column"), ("label-column", "label_column"), ("encoding", "encoding"),
-                      ("delimiter", "delimiter"), ("sheet", "sheet")):
-        command.add_argument(f"--{name}", help=say(key))
+    for name, said in (("text-column", say("text_column")), ("label-column", say("label_column")),
+                       ("encoding", say("encoding")), ("delimiter", say("delimiter")), ("sheet", say("sheet"))):
+        command.add_argument(f"--{name}", help=said)
     command.add_argument("--preset", choices=sorted(PRESETS), default="notebook", help=say("preset"))
 
 
-def _add_settings(command: argparse.ArgumentParser, say: Callable[[str], str], leave_out: tuple[str, ...] = ()) -> None:
+def add_settings(command: argparse.ArgumentParser, say: Callable[[str], str], leave_out: tuple[str, ...] = ()) -> None:
     """An option for each setting; its default is the preset's."""
     choices = {"optimizer": OPTIMIZERS, "precision": ("auto", "fp32", "bf16"), "best_metric": ("macro_f1", "loss"),
                "head": ("fresh", "keep")}
@@ -111,6 +82,7 @@ def chosen_data(options: argparse.Namespace) -> DataChoice:
 
     from ..scoring.file import choose_columns, open_table
     from ..scoring.rows import check_labels, survey
+    from ..training.data import DataChoice, sample_set
 
     if options.file in (None, SAMPLES) and not os.path.exists(options.file or ""):
         return sample_set()
@@ -127,11 +99,11 @@ def chosen_data(options: argparse.Namespace) -> DataChoice:
 
 def _train(options: argparse.Namespace) -> int:
     if options.made:
-        return _execute(options.made)
+        return execute_here(options.made)
     if not options.file:
         raise EmotionError("error.train.no_file")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        return _execute(_shared_run(options), quiet=int(os.environ.get("RANK", "0")) != 0)
+        return execute_here(_shared_run(options), quiet=int(os.environ.get("RANK", "0")) != 0)
     if options.background:
         run = runs.start(chosen_data(options), options.base, chosen_config(options), options.name,
                          device=options.device)
@@ -139,7 +111,7 @@ def _train(options: argparse.Namespace) -> int:
         return 0
     run, _ = execution.create(chosen_data(options), options.base, chosen_config(options), name=options.name,
                               device=options.device, own=True)
-    return _execute(run)
+    return execute_here(run)
 
 
 def _shared_run(options: argparse.Namespace) -> str:
@@ -165,7 +137,7 @@ def _shared_run(options: argparse.Namespace) -> str:
     return told[0]
 
 
-def _execute(run: str, quiet: bool = False) -> int:
+def execute_here(run: str, quiet: bool = False) -> int:
     """Do the run's work here and print its figures."""
     teller = (lambda progress: None) if quiet else _Printer()
     language = shell_language()
@@ -225,123 +197,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"
-
-
-def run_json(run: runs.Run) -> dict[str, Any]:
-    """A run as `runs list` and `runs show` print it."""
-    return {
-        "run": run.id, "name": run.name, "state": run.state, "created": run.created, "base": run.base,
-        "data": run.title, "device": run.device, "step": run.step, "steps": run.steps, "epoch": run.epoch,
-        "epochs": run.epochs, "seconds": round(run.seconds, 3), "seconds_left": run.seconds_left,
-        "sentences_per_second": run.rate, "model": run.model_name, "checkpoint": run.checkpoint,
-        "sweep": run.sweep.id if run.sweep else None, **{
-            name: run.figures.get(name) for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy",
-                                                     "test_macro_f1")},
-        "error": message(run.error[0], shell_language(), **run.error[1]) if run.error else None,
-    }
-
-
-def _list(options: argparse.Namespace) -> int:
-    for run in runs.all_runs():
-        print(json.dumps(run_json(run), ensure_ascii=False))
-    return 0
-
-
-def _show(options: argparse.Namespace) -> int:
-    run = runs.find(options.id)
-    found = run_json(run) | {
-        "state_said": message(STATES[run.state], shell_language()), "note": run.note, "folder": str(run.folder),
-        "config": run.config.as_dict() if run.config else None, "versions": dict(run.versions),
-        "data_facts": dataclasses.asdict(run.data) if run.data else None,
-        "epoch_figures": [dataclasses.asdict(one) for one in runs.metrics(run.id).epochs]}
-    print(json.dumps(found, ensure_ascii=False))
-    return 0
-
-
-def _stop(options: argparse.Namespace) -> int:
-    run = runs.find(options.id)
-    runs.stop(run.id, options.force)
-    print(json.dumps({"run": run.id, "state": runs.get(run.id).state}))
-    return 0
-
-
-def _resume(options: argparse.Namespace) -> int:
-    run = runs.find(options.id)
-    if options.background:
-        runs.resume(run.id)
-        print(json.dumps({"run": run.id, "state": runs.get(run.id).state}))
-        return 0
-    execution.reopen(run.id)
-    return _execute(run.id)
-
-
-def _delete(options: argparse.Namespace) -> int:
-    run = runs.find(options.id)
-    runs.delete(run.id)
-    print(json.dumps({"run": run.id, "state": "deleted"}))
-    return 0
-
-
-def _compare(options: argparse.Namespace) -> int:
-    found = runs.compare([runs.find(name).id for name in options.runs])
-    for run, row in zip(found.runs, found.rows, strict=True):
-        print(json.dumps(run_json(run) | {"differs": dict(zip(found.names, row, strict=True))}, ensure_ascii=False))
-    return 0
-
-
-def _sweep(options: argparse.Namespace) -> int:
-    language = shell_language()
-    if options.result:
-        print(json.dumps(_sweep_json(options.result, options.figure), ensure_ascii=False))
-        return 0
-    if not options.file:
-        raise EmotionError("error.train.no_file")
-    planned = sweeps.plan(chosen_config(options), seeds=_values(options.axis_seeds, int),
-                          **{name: _values(getattr(options, f"axis_{name}"), read) for name, read in _AXES.items()})
-    print(message("cli.sweep_plan", language, count=planned.count, combinations=planned.combinations,
-                  seeds=len(planned.seeds)), file=sys.stderr)
-    sweep = sweeps.start(planned, chosen_data(options), options.base, options.name, options.device)
-    if options.background:
-        print(json.dumps({"sweep": sweep, "runs": [run.id for run in sweeps.get(sweep).runs]}))
-        return 0
-    try:
-        _wait(sweep, language)
-    except KeyboardInterrupt:
-        sweeps.stop(sweep)
-        raise
-    print(json.dumps(_sweep_json(sweep, options.figure), ensure_ascii=False))
-    return 0 if sweeps.get(sweep).done == planned.count else 1
-
-
-def _values(text: str, read: Callable[[str], Any]) -> tuple[Any, ...]:
-    try:
-        return tuple(read(part.strip()) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise EmotionError("error.sweep.values", text=text) from error
-
-
-def _wait(sweep: str, language: str) -> None:
-    """Until every run of the sweep has ended, saying each end."""
-    said: set[str] = set()
-    while True:
-        found = sweeps.get(sweep)
-        for run in found.runs:
-            if run.ended and run.id not in said:
-                said.add(run.id)
-                print(f"{run.name}: {message(STATES[run.state], language)}", file=sys.stderr, flush=True)
-        if len(said) == found.total:
-            return
-        time.sleep(0.5)
-
-
-def _sweep_json(sweep: str, figure: str) -> dict[str, Any]:
-    found, result = sweeps.get(sweep), sweeps.result(sweep, figure)
-
-    def plain(values: Any) -> dict[str, float | None]:
-        return {name: None if value != value else value for name, value in values.items()}
-
-    key, values = result.sentence
-    return {"sweep": found.id, "name": found.name, "runs": found.total, "finished": found.done, "figure": figure,
-            "rows": [{"settings": dict(row.settings), "count": row.count, "mean": plain(row.mean),
-                      "spread": plain(row.spread), "runs": list(row.runs)} for row in result.rows],
-            "sentence": message(key, shell_language(), **values)}

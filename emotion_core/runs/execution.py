@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -25,10 +25,12 @@ from ..labels import LABELS
 from ..messages import EmotionError
 from ..training import checkpoint
 from ..training.config import TrainingConfig
-from ..training.data import DataChoice, read, read_choice, write_choice
 from ..training.progress import Outcome, Progress
 from . import store
 from .migrations import SCHEMA
+
+if TYPE_CHECKING:
+    from ..training.data import DataChoice
 
 _WRITE_SECONDS = 0.4
 _VERSIONED = ("torch", "transformers", "accelerate", "numpy", "sentencepiece")
@@ -57,6 +59,8 @@ def create(choice: DataChoice, base: str, config: TrainingConfig, *, name: str =
 
 def _create(root: Path, choice: DataChoice, base: str, config: TrainingConfig, name: str, note: str,
             device: str | None, token: str, sweep: dict[str, Any] | None, own: bool) -> str:
+    from ..training.data import read, write_choice  # brings pandas along
+
     where = _locate(base)
     data = read(choice, config)
     data.check()
@@ -176,6 +180,8 @@ def _execute(folder: Path, tell: Callable[[Progress], None], waiting: Callable[[
 
 
 def _train(folder: Path, report: Callable[[Progress], None], stopping: Callable[[], bool]) -> Outcome:
+    from ..training.data import read, read_choice
+
     spec = read_json(folder / "run.json")
     config = TrainingConfig.from_dict(spec["config"])
     device = str(spec["device"])

@@ -59,7 +59,8 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
     from transformers import set_seed
     from transformers.utils.logging import disable_progress_bar
 
-    from .trainer import EmotionTrainer, State, Watch, score
+    from .testing import score
+    from .trainer import EmotionTrainer, State, Watch
 
     disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)

@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch.nn import functional
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from .. import evaluation
-from ..labels import NUM_LABELS
 from ..messages import EmotionError
 from . import checkpoint, metrics
 from .batches import IGNORED, LengthGrouped, Padding, TokenRows
 from .config import TrainingConfig
+from .parallel import all_sum, barrier, from_main
 from .progress import Progress
+from .testing import test_figures
 
 SAVE_SECONDS = 600.0
 """Work that a killed run may lose, in seconds."""
@@ -274,59 +274,3 @@ class Watch(TrainerCallback):
             epoch=epoch, step=state.global_step, train_loss=train_loss, train_accuracy=train_accuracy, **found,
             f1=tuple(one.f1 for one in evaluation.per_class(matrix)), learning_rate=self._learning_rate(),
             seconds=round(self.seconds, 3), best=best))
-
-
-def test_figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """test_loss (mean cross-entropy), test_accuracy and test_macro_f1 of logits (n, 7)."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
-    matrix = evaluation.confusion_matrix(labels, logits.argmax(axis=1))
-    return {"test_loss": float(losses.mean()), "test_accuracy": evaluation.accuracy(matrix),
-            "test_macro_f1": evaluation.macro_f1(matrix)}
-
-
-def score(model: torch.nn.Module, ids: list[list[int]], order: np.ndarray, pad_id: int, device: torch.device,
-          tokens: int) -> np.ndarray:
-    """Logits of tokenized sentences in fp32, as the live page computes them: float32 (n, 7), label order.
-
-    Several processes share the sentences out. `tokens` is the most a forward pass takes, padding included.
-    """
-    from ..inference import length_batches
-
-    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    mine = list(range(rank, len(ids), world))
-    logits = torch.zeros((len(ids), NUM_LABELS))
-    pad = Padding(pad_id)
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode():
-        for batch in length_batches([len(ids[row]) for row in mine], tokens):
-            rows = [mine[place] for place in batch]
-            inputs = pad([(ids[row], 0) for row in rows])
-            inputs.pop("labels")
-            found = model(**{name: value.to(device) for name, value in inputs.items()}).logits
-            logits[rows] = found.float().cpu()
-    model.train(was_training)
-    return all_sum(logits.to(device)).cpu().numpy()[:, order]
-
-
-def all_sum(values: torch.Tensor) -> torch.Tensor:
-    """The sum over all processes, in place."""
-    if dist.is_initialized() and dist.get_world_size() > 1:
-        dist.all_reduce(values)
-    return values
-
-
-def barrier() -> None:
-    """Wait until every process is here."""
-    if dist.is_initialized() and dist.get_world_size() > 1:
-        dist.barrier()
-
-
-def from_main(flags: list[bool], device: torch.device) -> list[bool]:
-    """What the first process says: all must stop and save at the same step."""
-    if not (dist.is_initialized() and dist.get_world_size() > 1):
-        return flags
-    said = torch.tensor([int(flag) for flag in flags], device=device)
-    dist.broadcast(said, 0)
-    return [bool(flag) for flag in said.tolist()]
