@@ -46,7 +46,7 @@ def test_every_entry_is_used_and_every_use_has_an_entry() -> None:
     used = {key for key in catalogue() if f'"{key}"' in code or f'say("{key.removeprefix("cli.")}")' in code}
     assert set(catalogue()) - used == set()
     prefixes = {key.split(".")[0] for key in catalogue()}
-    files = {"config.json", "model.safetensors"}
+    files = {"config.json", "model.safetensors", "run.json"}
     assert {q for q in quoted if q.split(".")[0] in prefixes} - set(catalogue()) - files == set()
 
 

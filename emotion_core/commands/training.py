@@ -103,7 +103,11 @@ def _train(options: argparse.Namespace) -> int:
     if not options.file:
         raise EmotionError("error.train.no_file")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        return execute_here(_shared_run(options), quiet=int(os.environ.get("RANK", "0")) != 0)
+        status = execute_here(_shared_run(options), quiet=int(os.environ.get("RANK", "0")) != 0)
+        from ..training.parallel import part
+
+        part()
+        return status
     if options.background:
         run = runs.start(chosen_data(options), options.base, chosen_config(options), options.name,
                          device=options.device)

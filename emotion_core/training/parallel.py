@@ -26,3 +26,10 @@ def from_main(flags: list[bool], device: torch.device) -> list[bool]:
     said = torch.tensor([int(flag) for flag in flags], device=device)
     dist.broadcast(said, 0)
     return [bool(flag) for flag in said.tolist()]
+
+
+def part() -> None:
+    """Leave the others in good order, when all are done; a process that just ends can take its peers down with it."""
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()

@@ -156,12 +156,14 @@ def test_two_processes_give_one_processs_numbers(data: TrainingData, tiny_withou
 from pathlib import Path
 from emotion_core.training.config import TrainingConfig
 from emotion_core.training.data import read
+from emotion_core.training.parallel import part
 from emotion_core.training.run import train
 from tests.training.data import choice
 config = TrainingConfig.from_dict({config.as_dict()!r})
 train(read(choice(Path({str(table)!r})), config), {str(tiny_without_dropout)!r}, config,
       Path({str(tmp_path / "two")!r}),
       device="cpu")
+part()
 """, "utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)], cwd=ROOT,
