@@ -16,7 +16,7 @@ from transformers import (
     ElectraForSequenceClassification,
 )
 
-from emotion_core import EmotionClassifier, EmotionError, engine, packed, precision
+from emotion_core import EmotionClassifier, EmotionError, cli, engine, packed, precision
 from emotion_core.packed import BertWeights, PackedBert
 
 CPU = torch.device("cpu")
@@ -97,6 +97,16 @@ def test_precision_is_chosen_and_said(tiny_folder: Path) -> None:
     assert 0 < difference.max() < 0.05
     with pytest.raises(EmotionError, match="int4"):
         EmotionClassifier.load(tiny_folder, "cpu", "int4")
+
+
+def test_predict_takes_a_precision(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = []
+    for name in ("float32", "bfloat16"):
+        assert cli.main(["predict", "아파요", "--model", str(tiny_folder), "--device", "cpu", "--precision", name]) == 0
+        found.append(json.loads(capsys.readouterr().out)["logits"]["공포"])
+    assert found[0] != found[1]
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["predict", "아파요", "--precision", "int4"])
 
 
 @pytest.fixture
