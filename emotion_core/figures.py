@@ -13,7 +13,8 @@ from .messages import message
 _BAR_HEIGHT = 64
 _MARGIN = 12
 _CLEAR = "rgba(0,0,0,0)"
-_BLUES = [[0, "rgba(91,75,196,0.04)"], [1, "rgb(91,75,196)"]]
+# Not opaque at the dark end: the theme's own text colour reads on it, light or dark.
+_BLUES = [[0, "rgba(91,75,196,0.04)"], [1, "rgba(91,75,196,0.6)"]]
 _ACCENT, _GREY = "#7767EE", "#8790A5"
 _HISTOGRAM_BINS = 25
 
@@ -63,10 +64,9 @@ def confusion_matrix(matrix: np.ndarray, language: str, percent: bool = False) -
     share = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
     written = [[f"{value:.0%}" if percent else f"{count:,}" for value, count in zip(values, counts, strict=True)]
                for values, counts in zip(share, matrix.tolist(), strict=True)]
-    said = message("figure.matrix_hover", language)
     places = [(true, predicted) for true in range(len(LABELS)) for predicted in range(len(LABELS))]
-    hover = [said.format(true=names[true], predicted=names[predicted], count=int(matrix[true, predicted]),
-                         share=share[true, predicted]) for true, predicted in places]
+    hover = [message("figure.matrix_hover", language, true=names[true], predicted=names[predicted],
+                     count=int(matrix[true, predicted]), share=share[true, predicted]) for true, predicted in places]
     figure = go.Figure([
         go.Heatmap(z=share, x=names, y=names, colorscale=_BLUES, zmin=0, zmax=1, showscale=False, xgap=2, ygap=2,
                    hoverinfo="skip"),
@@ -74,7 +74,7 @@ def confusion_matrix(matrix: np.ndarray, language: str, percent: bool = False) -
             x=[names[predicted] for _, predicted in places], y=[names[true] for true, _ in places],
             mode="markers+text", customdata=[list(place) for place in places],
             text=[written[true][predicted] for true, predicted in places],
-            textfont={"color": ["white" if share[place] > 0.45 else None for place in places], "size": 13},
+            textfont={"size": 13},
             marker={"symbol": "square", "size": 40, "color": "rgba(0,0,0,0.001)"},
             unselected={"marker": {"opacity": 0.001}}, selected={"marker": {"opacity": 0.001}},
             hovertext=hover, hovertemplate="%{hovertext}<extra></extra>"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
 
@@ -27,12 +29,19 @@ def enter() -> None:
     st.session_state[_ENTERED] = True
 
 
+def _nothing() -> None:
+    """Stands for the first page until app.py has named it."""
+
+
 def show(page: Callable[[], None]) -> None:
     """Draw `page`; an error becomes one sentence on it, and an unforeseen one goes to the server's log."""
     if not st.session_state.get(_ENTERED):
         # Until the first st.navigation of a server, streamlit runs a page that is asked for by its address without
-        # app.py, since the folder is called pages/. Any call of st.navigation ends that for the whole server.
-        st.navigation([st.Page(page, title="Emotion Studio", url_path="frame")], position="hidden")
+        # app.py, since the folder is called pages/. Any call of st.navigation ends that for the whole server. The page
+        # is known there by its address, which is what the rerun through app.py looks it up by.
+        address = Path(inspect.getfile(page)).stem
+        st.navigation([st.Page(_nothing, url_path="frame", default=True), st.Page(page, url_path=address)],
+                      position="hidden")
         st.rerun()
     st.html(_STYLE)
     try:
