@@ -7,19 +7,24 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from .. import models
 from ..inference import EmotionClassifier
 from ..messages import EmotionError
 from ..tables import TableFile, change, detect, guess_columns
-from .output import write_output
+from ..tables.writing import EXCEL_ROWS
+from .output import is_excel, write_output
 from .rows import Columns, Scored, check_labels, score, survey
 from .totals import Totals
 
 Progress = Callable[[int, float], None]
 """Called with the rows done and the rows a second so far."""
+Result = TypeVar("Result")
+_UNWRITTEN = (".xls", ".xlsm", ".xlsb", ".ods")  # the output is XLSX by its name, else CSV
 
 
 def evaluate_file(
@@ -31,30 +36,41 @@ def evaluate_file(
     """Score `file` and return the report that the shell prints (`Totals.report`).
 
     Columns are given by name, or guessed; `options` override what was detected (encoding, delimiter,
-    sheet). `out` is the scored CSV or XLSX, `report` the JSON; both appear whole or not at all. Raises
-    EmotionError for a file or column that can't be used.
+    sheet). `out` is the scored CSV or XLSX, `report` the JSON; both appear whole or not at all; the report then
+    has "cells_changed", cells of the file made safe or cut. Raises EmotionError for a file or column that can't be
+    used, and before any scoring for an `out` or `report` that can't be written.
     """
-    table = open_table(Path(file), **options)
+    source = Path(file)
+    targets = [Path(target) for target in (out, report) if target is not None]
+    table = open_table(source, **options)
+    for target in targets:  # before an hour's work, not after
+        check_target(target, [source, *(other for other in targets if other is not target)])
     columns = choose_columns(table, text_column, label_column, labels)
     if columns.label is not None:
         check_labels(survey(table, columns), columns)
+    if out is not None and is_excel(Path(out)):
+        check_rows(table)
     classifier = EmotionClassifier.load(model, device)
     started, totals = time.monotonic(), Totals()
 
-    def parts() -> object:
+    def parts() -> Iterator[Scored]:
         for part in score(classifier, table, columns):
             totals.add(part)
             if progress:
-                progress(totals.rows, totals.rows / (time.monotonic() - started))
+                progress(totals.rows, totals.rows / max(1e-9, time.monotonic() - started))
             yield slim(part)
 
+    changed = 0
     if out is None:
         for _ in parts():
             pass
     else:
         # The scores and the file's rows are read side by side; a second pass over the table needs its own reader.
-        write_whole(Path(out), lambda place: write_output(place, TableFile(table.source), parts(), language))
+        changed = write_whole(
+            Path(out), lambda place: write_output(place, TableFile(table.source), parts(), language))
     found = totals.report(classifier.name, time.monotonic() - started, language)
+    if out is not None:
+        found["cells_changed"] = changed
     if report is not None:
         text = json.dumps(found, ensure_ascii=False, indent=1) + "\n"
         write_whole(Path(report), lambda place: place.write_text(text, "utf-8"))
@@ -99,12 +115,41 @@ def slim(part: Scored) -> Scored:
     return dataclasses.replace(part, text=[])
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in its place."""
+def check_target(path: Path, others: Sequence[Path]) -> None:
+    """Raise EmotionError where `path` can't be written: no folder, no file, no permission, or one of `others`."""
+    if path.suffix.lower() in _UNWRITTEN:
+        raise EmotionError("error.out.kind", file=path.name)
     try:
-        with tempfile.TemporaryDirectory(prefix=".emotion-", dir=path.parent) as place:
-            fresh = Path(place) / path.name
-            write(fresh)
-            os.replace(fresh, path)
+        if not path.parent.is_dir():
+            raise EmotionError("error.out.folder", folder=str(path.parent))
+        if path.exists() and not path.is_file():
+            raise EmotionError("error.out.no_file", file=str(path))
+        if any(path.resolve() == other.resolve() for other in others):
+            raise EmotionError("error.out.same", file=path.name)
+        tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
-        raise models.unwritable(path, error) from error
+        raise models.unwritable(path.parent, error) from error
+
+
+def check_rows(table: TableFile) -> None:
+    """Raise EmotionError where `table` has more rows than an Excel sheet."""
+    if next(islice(table.rows(), EXCEL_ROWS - 1, None), None) is not None:
+        raise EmotionError("error.table.excel_rows", limit=EXCEL_ROWS - 1)
+
+
+def write_whole(path: Path, write: Callable[[Path], Result]) -> Result:
+    """Let `write` fill a temporary file beside `path`, then put it in its place; returns what `write` does.
+
+    A reader, a kill or a power cut meets the old file or the new one. Raises EmotionError where the disk refuses.
+    """
+    path = path.resolve()  # what a link points to is replaced, not the link
+    try:
+        with tempfile.TemporaryDirectory(prefix=".emotion-", dir=path.parent, ignore_cleanup_errors=True) as place:
+            fresh = Path(place) / path.name
+            done = write(fresh)
+            with fresh.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(fresh, path)
+            return done
+    except OSError as error:
+        raise models.unwritable(path.parent, error) from error

@@ -43,10 +43,12 @@ def _emotions(logits: np.ndarray, probabilities: np.ndarray, order: np.ndarray, 
             display_name(LABELS[second], language) if named else "", values[second] if named else "", *values]
 
 
+def is_excel(path: Path) -> bool:
+    """Whether `write_output` makes `path` an XLSX."""
+    return path.suffix.lower() == ".xlsx"
+
+
 def write_output(path: Path, table: TableFile, parts: Iterable[Scored], language: str) -> int:
-    """Write the scored file, XLSX or CSV by the name of `path`; returns how many cells were made safe."""
-    columns, rows = output_columns(table, language), output_rows(table, parts, language)
-    if path.suffix.lower() == ".xlsx":
-        write_xlsx(path, columns, rows)
-        return 0
-    return write_csv(path, columns, rows)
+    """Write the scored file, XLSX or CSV by the name of `path`; returns how many cells could not stay as they were."""
+    write = write_xlsx if is_excel(path) else write_csv
+    return write(path, output_columns(table, language), output_rows(table, parts, language))

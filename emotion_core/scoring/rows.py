@@ -152,7 +152,7 @@ def _digest(text: str) -> int:
 
 
 def check_labels(found: Survey, columns: Columns) -> None:
-    """Raise EmotionError where a label column was chosen and not one of its cells is an emotion."""
-    if columns.label is not None and not found.labels:
-        names = ", ".join(list(found.unknown)[:5]) or "-"
+    """Raise EmotionError where a label column was chosen and what it holds is no emotion; an empty one is no harm."""
+    if columns.label is not None and not found.labels and found.unknown:
+        names = ", ".join(name[:40] for name in list(found.unknown)[:5])
         raise EmotionError("error.table.labels_unknown", names=names)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 
 from ..messages import EmotionError
 
-_EXECUTED = tuple("=+-@\t\r\n\0＝＋－＠")
 EXCEL_ROWS = 1_048_576
-_EXCEL_CELL = 32_767
+EXCEL_CELL = 32_767
+"""Most characters of a cell in an Excel file, as UTF-16 units."""
+
+# Behind blanks and invisible characters too: some programs take those off before they look.
+_EXECUTED = re.compile("[\\s\u00ad\u180e\u200b-\u200f\u2060\ufeff]*[=+\\-@＝＋－＠]|[\t\r\n\0]")
+_NOT_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
 def safe_cell(value: object) -> object:
@@ -21,7 +27,7 @@ def safe_cell(value: object) -> object:
     The rule is OWASP's (CSV injection), with the full-width signs that Korean
     input methods type. Numbers stay numbers.
     """
-    return f"'{value}" if isinstance(value, str) and value.startswith(_EXECUTED) else value
+    return f"'{value}" if isinstance(value, str) and _EXECUTED.match(value) else value
 
 
 def to_csv(table: pd.DataFrame) -> bytes:
@@ -33,38 +39,56 @@ def to_csv(table: pd.DataFrame) -> bytes:
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
     """Write rows as they come, like `to_csv`; returns how many cells were made safe."""
     changed = 0
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
+    with path.open("w", encoding="utf-8-sig", newline="", errors="replace") as file:
         writer = csv.writer(file, lineterminator="\r\n")
-        writer.writerow([safe_cell(name) for name in columns])
-        for row in rows:
+        for row in chain([columns], rows):
             safe = [safe_cell(cell) for cell in row]
             changed += sum(new is not old for new, old in zip(safe, row, strict=True))
             writer.writerow(safe)
     return changed
 
 
-def write_xlsx(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_xlsx(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
     """Write rows as they come to an XLSX; text is stored as text, so nothing in it is a formula or a link.
 
-    Raises EmotionError for more rows than a sheet can have.
+    Returns how many cells were changed: cut at EXCEL_CELL, or rid of characters that no XML can hold.
+    Raises EmotionError for more rows than a sheet can have, OSError where the disk refuses.
     """
     import xlsxwriter
+    from xlsxwriter.exceptions import FileCreateError
 
-    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False,
-               "strings_to_numbers": False, "nan_inf_to_errors": True}
-    with xlsxwriter.Workbook(str(path), options) as book:
-        sheet = book.add_worksheet("emotions")
-        bold = book.add_format({"bold": True})
-        for place, name in enumerate(columns):
-            sheet.write_string(0, place, name, bold)
-        sheet.freeze_panes(1, 0)
-        for number, row in enumerate(rows, 1):
-            if number >= EXCEL_ROWS:
-                raise EmotionError("error.table.excel_rows", limit=EXCEL_ROWS - 1)
-            for place, cell in enumerate(row):
-                if isinstance(cell, bool):
-                    sheet.write_boolean(number, place, cell)
-                elif isinstance(cell, int | float):
-                    sheet.write_number(number, place, cell)
-                elif cell:
-                    sheet.write_string(number, place, str(cell)[:_EXCEL_CELL])
+    # Rows wait in a temporary file; beside the target, so that a small /tmp is no limit.
+    book = xlsxwriter.Workbook(str(path), {"constant_memory": True, "tmpdir": str(path.parent),
+                                           "nan_inf_to_errors": True})
+    sheet = book.add_worksheet("emotions")
+    bold, plain = book.add_format({"bold": True}), book.add_format()
+    sheet.freeze_panes(1, 0)
+    changed = 0
+    for number, row in enumerate(chain([columns], rows)):
+        if number >= EXCEL_ROWS:
+            raise EmotionError("error.table.excel_rows", limit=EXCEL_ROWS - 1)
+        for place, cell in enumerate(row):
+            if isinstance(cell, bool):
+                sheet.write_boolean(number, place, cell)
+            elif isinstance(cell, int | float):
+                sheet.write_number(number, place, cell)
+            elif cell:
+                text = excel_text(str(cell))
+                changed += text != cell
+                if text.startswith("<r>"):  # xlsxwriter would take it for its own XML
+                    sheet.write_rich_string(number, place, text[:1], plain, text[1:])
+                else:
+                    sheet.write_string(number, place, text, bold if number == 0 else None)
+    try:
+        book.close()
+    except FileCreateError as error:
+        raise error.args[0] from error
+    return changed
+
+
+def excel_text(text: str) -> str:
+    """`text` as an Excel cell can hold it: EXCEL_CELL units of UTF-16, and no characters that XML forbids."""
+    text = _NOT_XML.sub("\ufffd", text)
+    if len(text) <= EXCEL_CELL // 2:
+        return text
+    return text.encode("utf-16-le")[: 2 * EXCEL_CELL].decode("utf-16-le", errors="ignore")

@@ -19,8 +19,8 @@ VOICE_ROW = ["5e258fd1", "헐! 나 이벤트에 당첨 됐어.", "happiness", "H
 
 @pytest.mark.parametrize("name", [
     "Sentence", "sentence", " SENTENCE ", "text", "Text", "문장", "내용", "발화", "발화문", "댓글", "리뷰", "review",
-    "Reviews", "comment", "document", "본문", "제목", "제목?", "사람문장1", "review_text", "글", "content", "텍스트", "원문",
-    "대사", "문장(한글)",
+    "Reviews", "comment", "document", "본문", "제목", "제목?", "사람문장1", "review_text", "글", "content", "텍스트",
+    "원문", "대사", "문장(한글)",
 ])
 @pytest.mark.parametrize("label", [
     "Emotion", "emotion", "label", "Label", "감정", "감정_대분류", "레이블", "라벨", "정답", "감정 분류",
