@@ -104,8 +104,12 @@ def _machine() -> str:
     return f"{platform.machine()} {name} {capability}, torch {torch.__version__}, {torch.get_num_threads()} threads"
 
 
-def measure(tokens: int = 256, inputs: int = 768, outputs: int = 3072, repeats: int = 3) -> float:
-    """Time of one float32 product of an encoder's shape over that of a bfloat16 one; 0 where there is no kernel."""
+def measure(tokens: int = 64, inputs: int = 768, outputs: int = 3072, repeats: int = 20) -> float:
+    """Time of one float32 product of an encoder's shape over that of a bfloat16 one; 0 where there is no kernel.
+
+    The answer is remembered, so it must be right on a busy machine too: the best of many short ones, each by one
+    thread, since two that wait for each other are interrupted nearly always.
+    """
     import torch
 
     from .packed import Linear, has_bfloat16
@@ -113,13 +117,18 @@ def measure(tokens: int = 256, inputs: int = 768, outputs: int = 3072, repeats: 
     if not has_bfloat16():
         return 0.0
     weight, bias = torch.randn(outputs, inputs), torch.randn(outputs)
-    best = {}
-    with torch.inference_mode():
-        sides = [(Linear(weight, bias, dtype), torch.randn(tokens, inputs).to(dtype))
-                 for dtype in (torch.float32, torch.bfloat16)]
-        for _ in range(repeats + 1):  # the first is to warm up; the two in turn, since machines are busy
-            for linear, x in sides:
-                begun = time.perf_counter()
-                linear(x)
-                best.setdefault(x.dtype, []).append(time.perf_counter() - begun)
+    best: dict[torch.dtype, list[float]] = {}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            sides = [(Linear(weight, bias, dtype), torch.randn(tokens, inputs).to(dtype))
+                     for dtype in (torch.float32, torch.bfloat16)]
+            for _ in range(repeats + 1):  # the first is to warm up, then the two in turn
+                for linear, x in sides:
+                    begun = time.perf_counter()
+                    linear(x)
+                    best.setdefault(x.dtype, []).append(time.perf_counter() - begun)
+    finally:
+        torch.set_num_threads(threads)
     return min(best[torch.float32][1:]) / min(best[torch.bfloat16][1:])
