@@ -10,6 +10,7 @@ st.set_page_config(page_title="Emotion Studio", page_icon="💬", layout="center
 page = st.navigation([
     st.Page("pages/live.py", title=say("live.title"), icon=":material/chat:", default=True),
     st.Page("pages/batch.py", title=say("batch.title"), icon=":material/table_view:"),
+    st.Page("pages/training.py", title=say("training.title"), icon=":material/model_training:"),
     st.Page("pages/models.py", title=say("models.title"), icon=":material/deployed_code:"),
 ])
 

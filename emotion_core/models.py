@@ -55,6 +55,11 @@ class SavedModel:
     changed: float
     title: str = ""
 
+    @property
+    def shown(self) -> str:
+        """What a person calls it."""
+        return self.title or self.name
+
 
 @dataclass(frozen=True)
 class LoadedModel:

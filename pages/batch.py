@@ -20,7 +20,6 @@ REFRESH_SECONDS = 0.7
 _STATES = {"starting": "job.starting", "running": "job.running", "stopping": "job.stopping",
            "finished": "job.finished", "stopped": "job.stopped", "failed": "job.failed",
            "interrupted": "job.interrupted", "damaged": "job.damaged"}
-_FILTERS = ("true", "predicted", "low", "high", "text", "wrong")
 _starting = threading.Lock()
 
 
@@ -93,12 +92,9 @@ def _open(job: str) -> None:
 
 
 def _close() -> None:
-    for name in ("job", *_FILTERS):
-        if name in st.query_params:
-            del st.query_params[name]
-    for key in ("batch-truth", "batch-predicted", "batch-range", "batch-text", "batch-wrong", "batch-number",
-                "batch-clicked", "batch-restored"):
-        st.session_state.pop(key, None)
+    if "job" in st.query_params:
+        del st.query_params["job"]
+    results_view.forget()
 
 
 def _job(status: JobStatus) -> None:

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from ..training.data import DataChoice
 
 __all__ = [
-    "Comparison", "DataFacts", "Epoch", "Metrics", "Point", "Run", "SweepPart", "all_runs", "compare", "delete",
-    "execute", "find", "get", "log_tail", "metrics", "move", "move_to", "queue", "rename", "resume", "start", "stop",
-    "test_results", "use", "wake", "write_note", "zip_chunks", "zip_file", "zip_size",
+    "Comparison", "DataFacts", "Epoch", "Metrics", "Point", "Run", "SweepPart", "all_runs", "compare", "data_of",
+    "delete", "execute", "find", "get", "log_tail", "metrics", "move", "move_to", "queue", "rename", "resume", "start",
+    "stop", "test_results", "use", "wake", "write_note", "zip_chunks", "zip_file", "zip_size",
 ]
 
 
@@ -83,6 +83,18 @@ def compare(runs: Sequence[str]) -> Comparison:
                  "device": run.device, **dataclasses.asdict(run.config)} for run in found]
     names = tuple(name for name in (settings[0] if settings else {}) if len({one[name] for one in settings}) > 1)
     return Comparison(found, names, tuple(tuple(one[name] for name in names) for one in settings))
+
+
+def data_of(run: str) -> DataChoice:
+    """The data that a run learns from, as it keeps it. Raises EmotionError where it can't be read any more."""
+    from ..jobs.store import read_json
+    from ..training.data import read_choice
+
+    found = get(run)
+    try:
+        return read_choice(read_json(found.folder / "run.json")["data"], found.folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EmotionError("error.run.data", name=found.name) from error
 
 
 def test_results(run: str) -> Results:

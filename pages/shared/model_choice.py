@@ -8,6 +8,7 @@ from emotion_core import EmotionClassifier, EmotionError
 from emotion_core.models import SavedModel, saved_models
 
 from .language import say
+from .wording import distinct
 
 _KEY = "model"
 
@@ -20,11 +21,17 @@ def _load(folder: str, changed: float) -> EmotionClassifier:
 
 def picker() -> None:
     """The sidebar's list of the models under `weights/`."""
-    names = [saved.name for saved in saved_models()]
+    shown = distinct({saved.name: saved.shown for saved in saved_models()})
+    names = list(shown)
     if st.session_state.get(_KEY) not in names:  # none chosen yet, or its folder has gone
         st.session_state[_KEY] = names[0] if names else None
     st.selectbox(say("model.label"), names, key=_KEY, placeholder=say("model.none"), disabled=not names,
-                 help=say("model.help"))
+                 format_func=lambda name: shown.get(name, name), help=say("model.help"))
+
+
+def use(name: str) -> None:
+    """Make `name` the model of all pages of this session; before the sidebar is drawn."""
+    st.session_state[_KEY] = name
 
 
 def chosen() -> SavedModel:

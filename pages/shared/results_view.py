@@ -24,6 +24,8 @@ from .language import current, say
 
 PAGE_SIZE = 50
 _EXTREMES = 5
+FILTERS = ("true", "predicted", "low", "high", "text", "wrong")
+"""The filters' names in the URL."""
 _PLOT = {"displaylogo": False, "modeBarButtons": [["toImage"]]}
 
 
@@ -43,12 +45,27 @@ def show(status: JobStatus) -> None:
     model = Path(read_json(status.folder / "spec.json")["model"]).name
     st.caption(say("batch.summary", scored=results.totals.scored, rows=results.totals.rows, model=_plain(model),
                    skipped=results.totals.skipped_count))
+    explore(results, status.id)
+    _downloads(status, results, model)
+
+
+def explore(results: Results, of: str) -> None:
+    """Draw the figures and the sentences of `results`; `of` tells one from another, so that each has its filters."""
     if results.labelled:
         _with_labels(results)
     else:
         _without_labels(results)
-    _sentences(results)
-    _downloads(status, results, model)
+    _sentences(results, of)
+
+
+def forget() -> None:
+    """Take the filters out of the URL and the session."""
+    for name in FILTERS:
+        if name in st.query_params:
+            del st.query_params[name]
+    for key in ("batch-truth", "batch-predicted", "batch-range", "batch-text", "batch-wrong", "batch-number",
+                "batch-clicked", "batch-restored"):
+        st.session_state.pop(key, None)
 
 
 def _with_labels(results: Results) -> None:
@@ -131,9 +148,9 @@ def _without_labels(results: Results) -> None:
                 _table(results, results.select(Filter(predicted=place), surest)[:_EXTREMES])
 
 
-def _sentences(results: Results) -> None:
+def _sentences(results: Results, of: str) -> None:
     st.subheader(say("batch.sentences"), anchor="sentences")
-    _restore_filters(results.labelled)
+    _restore_filters(results.labelled, of)
     everything: list[int | None] = [None, *range(len(LABELS))]
 
     def name(place: int | None) -> str:
@@ -176,11 +193,11 @@ def _table(results: Results, places: np.ndarray) -> None:
         say("column.probability"): st.column_config.NumberColumn(format="percent")})
 
 
-def _restore_filters(labelled: bool) -> None:
+def _restore_filters(labelled: bool, of: str) -> None:
     """The filters that the URL names, once a session; then the widgets hold them."""
-    if st.session_state.get("batch-restored") == st.query_params.get("job"):
+    if st.session_state.get("batch-restored") == of and "batch-range" in st.session_state:  # gone where not drawn
         return
-    st.session_state["batch-restored"] = st.query_params.get("job")
+    st.session_state["batch-restored"] = of
     query = st.query_params
 
     def emotion(name: str) -> int | None:

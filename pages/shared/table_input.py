@@ -28,19 +28,21 @@ _MOST_MAPPED = 20
 _FILE, _PLACE, _USE_SAMPLE = "table-upload", "table-place", "table-sample"
 
 
-def choose() -> tuple[TableFile, Columns, str] | None:
+def choose(sample: Path | None = SAMPLE) -> tuple[TableFile, Columns, str] | None:
     """The table, its columns and its name as the person chose them; None until there is a file.
 
-    Raises EmotionError for a file that can't be used.
+    `sample` is offered where there is none. Raises EmotionError for a file that can't be used.
     """
     upload = st.file_uploader(say("table.upload"), type=TYPES, key=_FILE, max_upload_size=LARGEST_FILE // 10**6,
                               help=say("table.upload_help"), on_change=_forget_sample)
+    if upload is None and sample is None:
+        return None
     if upload is None:
         if not st.session_state.get(_USE_SAMPLE):
             st.caption(say("table.empty"))
             st.button(say("table.sample"), icon=":material/science:", on_click=_use_sample)
             return None
-        path, name = SAMPLE, SAMPLE.name
+        path, name = sample, sample.name
     else:
         path, name = _kept(upload), upload.name
     with st.spinner(say("table.reading")):

@@ -1,0 +1,46 @@
+"""What a run was made with: its own settings, data, split and versions, whatever the form holds now."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from emotion_core.labels import display_name
+from emotion_core.runs import Run
+from emotion_core.training.config import TrainingConfig
+
+from . import training_settings
+from .language import current, say
+from .wording import bold, when
+
+
+def draw(run: Run) -> None:
+    """Draw the settings, the data, the split, the machine."""
+    if run.config is None or run.data is None:
+        return
+    if st.button(say("run.again"), icon=":material/content_copy:", help=say("run.again_help")):
+        training_settings.use(run.config)
+        st.toast(say("run.again_done"), icon=":material/check:")
+    usual = TrainingConfig()
+    _table([(training_settings.label(name), training_settings.written(name, value),
+             "" if value == getattr(usual, name) else training_settings.written(name, getattr(usual, name)))
+            for name, value in run.config.as_dict().items()],
+           (say("run.setting"), say("run.value"), say("run.default")))
+    st.markdown(bold("run.data"))
+    seed = run.config.seed if run.config.split_seed is None else run.config.split_seed
+    _table([
+        (say("training.base"), run.base), (say("run.data_title"), run.data.title),
+        (say("run.data_rows"), f"{run.data.rows:,}"),
+        (say("run.data_split"), f"{run.data.train_rows:,} + {run.data.test_rows:,}"),
+        (say("setting.split_seed"), str(seed)),
+        (say("run.fingerprint"), run.data.fingerprint), (say("run.device"), run.device),
+        (say("run.created"), when(run.created)), (say("run.folder"), str(run.folder)),
+        *((name, version) for name, version in run.versions.items()),
+    ], (say("run.setting"), say("run.value")))
+    _table([(display_name(label, current()), f"{train:,}", f"{test:,}") for label, train, test in run.data.balance],
+           (say("column.emotion"), say("figure.train"), say("figure.test")))
+    st.caption(say("run.checkpoint_rule"))
+
+
+def _table(rows: list[tuple[str, ...]], names: tuple[str, ...]) -> None:
+    st.dataframe(pd.DataFrame(rows, columns=list(names)), hide_index=True, placeholder="")

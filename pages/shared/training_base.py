@@ -1,0 +1,61 @@
+"""Which model a run starts from: KoBERT, one under `weights/`, a folder; with a fresh last layer or its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import streamlit as st
+
+from emotion_core import bases, hub, kobert
+from emotion_core.models import BUNDLED, saved_models
+
+from .language import say
+from .training_settings import key
+from .wording import distinct, plain
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+_BASE, _FOLDER = "training-base", "training-base-folder"
+_OTHER = "?"
+
+
+def choose() -> str | None:
+    """The base as `bases.locate` takes it; None where what was chosen isn't there, which is then said."""
+    fetched = hub.cached(kobert.HUB_ID) is not None
+    saved = distinct({one.name: one.shown for one in saved_models()})
+    local = st.get_option("server.address") in LOCAL  # nobody else has business in this computer's folders
+    options = [bases.KOBERT, *saved, *([_OTHER] if local else [])]
+    if st.session_state.get(_BASE) not in options:
+        st.session_state[_BASE] = bases.KOBERT if fetched or BUNDLED not in saved else BUNDLED
+    named = {bases.KOBERT: "KoBERT" if fetched else say("training.base_kobert_absent"),
+             _OTHER: say("training.base_folder")}
+    base = st.selectbox(say("training.base"), options, key=_BASE, help=say("training.base_help"),
+                        format_func=lambda one: named.get(one) or saved.get(one, one), persist_state="session")
+    if base == bases.KOBERT:
+        st.session_state[key("head")] = "fresh"  # it has no last layer of its own
+        if not fetched:
+            st.warning(say("training.kobert_missing"), icon=":material/download:")
+            st.page_link("pages/models.py", label=say("training.to_models"), icon=":material/deployed_code:")
+            return None
+        return base
+    if base == _OTHER:
+        typed = st.text_input(say("training.base_path"), key=_FOLDER, placeholder="/home/me/my-model",
+                              persist_state="session").strip().strip("\"'")
+        if not typed:
+            return None
+        base = os.path.expanduser(typed)
+        if not _is_folder(base):
+            st.error(say("training.base_no_folder", folder=plain(base[:200])), icon=":material/error:")
+            return None
+    st.session_state.setdefault(key("head"), "fresh")
+    heads = {"fresh": "setting.head_fresh", "keep": "setting.head_keep"}
+    st.radio(say("setting.head"), list(heads), format_func=lambda one: say(heads[one]), horizontal=True,
+             key=key("head"), help=say("setting.head_help"), persist_state="session")
+    return base
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):  # too long for a path, or with a null in it
+        return False
