@@ -48,22 +48,25 @@ def lines(curves: Sequence[Curve], language: str, *, percent: bool = False) -> g
     """`curves` over epochs; `percent` for shares of 1."""
     form = ":.1%" if percent else ":.4f"
     figure = go.Figure()
-    for curve in curves:
-        if not len(curve.epoch):
-            continue
+    drawn = [curve for curve in curves if len(curve.epoch)]
+    for curve in drawn:
         dash = "dot" if curve.dashed else "solid"
+        marked = not curve.faint or len(curve.epoch) == 1  # a line of one point is none
         figure.add_scatter(
-            x=list(curve.epoch), y=list(curve.value), name=curve.name, mode="lines" if curve.faint else "lines+markers",
+            x=list(curve.epoch), y=list(curve.value), name=curve.name, mode="lines+markers" if marked else "lines",
             line={"color": curve.colour, "width": 1.5 if curve.faint else 2.5, "dash": dash},
             opacity=0.45 if curve.faint else 1, marker={"size": 7},
             hovertemplate=f"%{{fullData.name}}<br>{message('figure.epoch', language)} %{{x:.2~f}}: "
                           f"%{{y{form}}}<extra></extra>")
     _lay_out(figure, _HEIGHT)
-    last = max((float(curve.epoch[-1]) for curve in curves if len(curve.epoch)), default=1.0)
+    last = max((float(curve.epoch[-1]) for curve in drawn), default=1.0)
     figure.update_xaxes(title=message("figure.epoch", language), range=[0, max(1.0, last) * 1.03], fixedrange=True,
                         **({"dtick": 1} if last <= _SINGLE_EPOCHS // 2 else {}))
-    figure.update_yaxes(tickformat=".0%" if percent else None, rangemode="normal" if percent else "tozero",
-                        fixedrange=True)
+    figure.update_yaxes(tickformat=".0%" if percent else None, rangemode="tozero", fixedrange=True)
+    if percent and drawn:
+        low = min(float(np.min(curve.value)) for curve in drawn)
+        high = max(float(np.max(curve.value)) for curve in drawn)
+        figure.update_yaxes(range=[max(0.0, min(low, high - 0.2) - 0.03), min(1.02, max(high, low + 0.2) + 0.03)])
     return figure
 
 

@@ -47,8 +47,8 @@ def _row(run: Run, waiting: list[Run], opened: Callable[[str, str], None]) -> No
         st.markdown(f"{ICONS[run.state]} **{plain(run.name)}**  \n{say(STATES[run.state])}{_far(run)}", width="stretch")
         if run.state == "queued":
             place = [one.id for one in waiting].index(run.id)
-            st.button("", icon=":material/arrow_upward:", key=f"up-{run.id}", help=say("runs.sooner"), disabled=place == 0,
-                      on_click=_do, args=(runs.move, run.id, -1))
+            st.button("", icon=":material/arrow_upward:", key=f"up-{run.id}", help=say("runs.sooner"),
+                      disabled=place == 0, on_click=_do, args=(runs.move, run.id, -1))
             st.button("", icon=":material/arrow_downward:", key=f"down-{run.id}", help=say("runs.later"),
                       disabled=place == len(waiting) - 1, on_click=_do, args=(runs.move, run.id, 1))
         st.button(say("batch.open"), key=f"queue-open-{run.id}", on_click=opened, args=("run", run.id))

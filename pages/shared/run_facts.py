@@ -8,6 +8,7 @@ import streamlit as st
 from emotion_core.labels import display_name
 from emotion_core.runs import Run
 from emotion_core.training.config import TrainingConfig
+from emotion_core.training.settings import SETTINGS
 
 from . import training_settings
 from .language import current, say
@@ -21,10 +22,12 @@ def draw(run: Run) -> None:
     if st.button(say("run.again"), icon=":material/content_copy:", help=say("run.again_help")):
         training_settings.use(run.config)
         st.toast(say("run.again_done"), icon=":material/check:")
-    usual = TrainingConfig()
-    _table([(training_settings.label(name), training_settings.written(name, value),
-             "" if value == getattr(usual, name) else training_settings.written(name, getattr(usual, name)))
-            for name, value in run.config.as_dict().items()],
+    usual, values = TrainingConfig(optimizer=run.config.optimizer).as_dict(), run.config.as_dict()
+    ordered = sorted(values, key=lambda name: next(
+        (place for place, setting in enumerate(SETTINGS) if setting.name == name), len(SETTINGS)))
+    _table([(training_settings.label(name), training_settings.written(name, values[name]),
+             "" if values[name] == usual[name] else training_settings.written(name, usual[name]))
+            for name in ordered],
            (say("run.setting"), say("run.value"), say("run.default")))
     st.markdown(bold("run.data"))
     seed = run.config.seed if run.config.split_seed is None else run.config.split_seed
@@ -43,4 +46,4 @@ def draw(run: Run) -> None:
 
 
 def _table(rows: list[tuple[str, ...]], names: tuple[str, ...]) -> None:
-    st.dataframe(pd.DataFrame(rows, columns=list(names)), hide_index=True, placeholder="")
+    st.dataframe(pd.DataFrame(rows, columns=list(names)), hide_index=True, placeholder="", height="content")

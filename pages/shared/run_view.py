@@ -91,7 +91,7 @@ def _ended(run: Run, close: Callable[[], None]) -> None:
         st.success(said, icon=ICONS["finished"])
     else:
         st.warning(say("run.stopped_said" if run.state == "stopped" else "run.interrupted_said",
-                       epoch=run.epoch, epochs=run.epochs), icon=ICONS[run.state])
+                       epoch=run.epoch, epochs=run.epochs, step=run.step, steps=run.steps), icon=ICONS[run.state])
     if run.resumable:
         at = run.checkpoint
         st.caption(say("run.resumes_at", step=at, steps=run.steps) if at else say("run.resumes_anew"))

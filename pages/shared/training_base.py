@@ -29,7 +29,8 @@ def choose() -> str | None:
         st.session_state[_BASE] = bases.KOBERT if fetched or BUNDLED not in saved else BUNDLED
     named = {bases.KOBERT: "KoBERT" if fetched else say("training.base_kobert_absent"),
              _OTHER: say("training.base_folder")}
-    base = st.selectbox(say("training.base"), options, key=_BASE, help=say("training.base_help"),
+    st.caption(say("training.base_help"))
+    base = st.selectbox(say("training.base"), options, key=_BASE, label_visibility="collapsed",
                         format_func=lambda one: named.get(one) or saved.get(one, one), persist_state="session")
     if base == bases.KOBERT:
         st.session_state[key("head")] = "fresh"  # it has no last layer of its own
