@@ -57,7 +57,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with serving(fake), (place / "server.log").open("wb") as log:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING", "TRANSFORMERS_"))}
+        hub = ("HF_", "HUGGING", "TRANSFORMERS_")
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(hub)}
         process = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)], cwd=ROOT,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
