@@ -129,6 +129,13 @@ def coverage_curve(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.nda
     return top[order][points], (points + 1) / len(right), hits[points]
 
 
+def covered(truth: np.ndarray, probabilities: np.ndarray, threshold: float) -> tuple[float, float]:
+    """(coverage, accuracy) when rows whose top probability is below `threshold` are left out; NaN of no rows."""
+    kept = probabilities.max(axis=1) >= threshold
+    right = probabilities[kept].argmax(axis=1) == truth[kept]
+    return float(kept.mean()), float(right.mean()) if kept.any() else float("nan")
+
+
 def _ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:
     return np.divide(over, under, out=np.zeros(np.broadcast(over, under).shape), where=under > 0)
 

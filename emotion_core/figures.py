@@ -13,10 +13,13 @@ from .messages import message
 _BAR_HEIGHT = 64
 _MARGIN = 12
 _CLEAR = "rgba(0,0,0,0)"
-# Not opaque at the dark end: the theme's own text colour reads on it, light or dark.
-_BLUES = [[0, "rgba(91,75,196,0.04)"], [1, "rgba(91,75,196,0.6)"]]
+# Clear at the light end, so that it suits any background.
+_BLUES = [[0, "rgba(91,75,196,0.06)"], [1, "rgba(91,75,196,1)"]]
+_DARK_CELL = 0.65  # share from which white is read better than the page's own text colour
+_INK = {False: "#221F33", True: "#ECEAF6"}  # text, by whether the page is dark
 _ACCENT, _GREY = "#7767EE", "#8790A5"
 _HISTOGRAM_BINS = 25
+_MODEBAR = {"bgcolor": _CLEAR, "color": _GREY, "activecolor": _ACCENT}
 
 
 def top_emotions(prediction: Prediction, language: str) -> go.Figure:
@@ -54,8 +57,11 @@ def _bars(scores: list[EmotionScore], language: str) -> go.Figure:
     return figure
 
 
-def confusion_matrix(matrix: np.ndarray, language: str, percent: bool = False) -> go.Figure:
+def confusion_matrix(matrix: np.ndarray, language: str, percent: bool = False, dark: bool = False,
+                     chosen: tuple[int, int] | None = None) -> go.Figure:
     """A heatmap of counts, int (7, 7), or of each row's percent; true emotions down, predicted ones across.
+
+    `dark` is whether the page is; the cell `chosen`, (true id, predicted id), has a frame.
 
     An invisible marker lies on each cell with customdata (true id, predicted id), since a heatmap can't be
     selected in streamlit (streamlit#8760).
@@ -67,6 +73,7 @@ def confusion_matrix(matrix: np.ndarray, language: str, percent: bool = False) -
     places = [(true, predicted) for true in range(len(LABELS)) for predicted in range(len(LABELS))]
     hover = [message("figure.matrix_hover", language, true=names[true], predicted=names[predicted],
                      count=int(matrix[true, predicted]), share=share[true, predicted]) for true, predicted in places]
+    ink = ["#FFFFFF" if share[place] >= _DARK_CELL else _INK[dark] for place in places]
     figure = go.Figure([
         go.Heatmap(z=share, x=names, y=names, colorscale=_BLUES, zmin=0, zmax=1, showscale=False, xgap=2, ygap=2,
                    hoverinfo="skip"),
@@ -74,18 +81,22 @@ def confusion_matrix(matrix: np.ndarray, language: str, percent: bool = False) -
             x=[names[predicted] for _, predicted in places], y=[names[true] for true, _ in places],
             mode="markers+text", customdata=[list(place) for place in places],
             text=[written[true][predicted] for true, predicted in places],
-            textfont={"size": 13},
+            textfont={"size": 13, "color": ink},
             marker={"symbol": "square", "size": 40, "color": "rgba(0,0,0,0.001)"},
             unselected={"marker": {"opacity": 0.001}}, selected={"marker": {"opacity": 0.001}},
             hovertext=hover, hovertemplate="%{hovertext}<extra></extra>"),
     ])
     figure.update_layout(
         height=480, margin={"l": _MARGIN, "r": _MARGIN, "t": 40, "b": _MARGIN}, showlegend=False,
-        paper_bgcolor=_CLEAR, plot_bgcolor=_CLEAR, clickmode="event+select", dragmode=False)
+        paper_bgcolor=_CLEAR, plot_bgcolor=_CLEAR, clickmode="event+select", dragmode=False, modebar=_MODEBAR)
+    if chosen:
+        true, predicted = chosen
+        figure.add_shape(type="rect", x0=predicted - 0.48, x1=predicted + 0.48, y0=true - 0.46, y1=true + 0.46,
+                         line={"color": _INK[dark], "width": 2})
     figure.update_xaxes(title=message("figure.predicted", language), side="top", fixedrange=True, showgrid=False,
-                        range=[-0.5, len(LABELS) - 0.5])
+                        range=[-0.5, len(LABELS) - 0.5], tickfont={"size": 13, "color": _INK[dark]})
     figure.update_yaxes(title=message("figure.true", language), range=[len(LABELS) - 0.5, -0.5], fixedrange=True,
-                        showgrid=False)
+                        showgrid=False, tickfont={"size": 13, "color": _INK[dark]})
     return figure
 
 
@@ -123,7 +134,7 @@ def distribution(counts: np.ndarray, language: str) -> go.Figure:
         text=[f"{count:,} ({count / total:.0%})" for count in counts.tolist()], textposition="outside",
         cliponaxis=False, hovertemplate="%{y} %{x:,}<extra></extra>"))
     figure.update_layout(height=320, margin={"l": _MARGIN, "r": 90, "t": _MARGIN, "b": _MARGIN}, paper_bgcolor=_CLEAR,
-                         plot_bgcolor=_CLEAR)
+                         plot_bgcolor=_CLEAR, modebar=_MODEBAR)
     figure.update_xaxes(visible=False, fixedrange=True)
     figure.update_yaxes(autorange="reversed", fixedrange=True, ticksuffix="  ")
     return figure
@@ -135,7 +146,7 @@ def confidence(values: np.ndarray, language: str) -> go.Figure:
     figure = go.Figure(go.Bar(x=(edges[:-1] + edges[1:]) / 2, y=counts, marker={"color": _ACCENT},
                               hovertemplate="%{x:.0%}: %{y:,}<extra></extra>"))
     figure.update_layout(height=260, bargap=0.05, margin={"l": _MARGIN, "r": _MARGIN, "t": _MARGIN, "b": _MARGIN},
-                         paper_bgcolor=_CLEAR, plot_bgcolor=_CLEAR)
+                         paper_bgcolor=_CLEAR, plot_bgcolor=_CLEAR, modebar=_MODEBAR)
     figure.update_xaxes(range=[0, 1], tickformat=".0%", title=message("figure.confidence", language), fixedrange=True)
     figure.update_yaxes(title=message("figure.sentences", language), fixedrange=True)
     return figure
@@ -143,7 +154,7 @@ def confidence(values: np.ndarray, language: str) -> go.Figure:
 
 def _unit_axes(figure: go.Figure, x: str, y: str) -> go.Figure:
     figure.update_layout(height=340, showlegend=False, paper_bgcolor=_CLEAR, plot_bgcolor=_CLEAR,
-                         margin={"l": _MARGIN, "r": _MARGIN, "t": _MARGIN, "b": _MARGIN})
+                         modebar=_MODEBAR, margin={"l": _MARGIN, "r": _MARGIN, "t": _MARGIN, "b": _MARGIN})
     figure.update_xaxes(range=[0, 1.02], tickformat=".0%", title=x, fixedrange=True)
     figure.update_yaxes(range=[0, 1.02], tickformat=".0%", title=y, fixedrange=True)
     return figure

@@ -120,6 +120,10 @@ class EmotionClassifier:
         while window := list(itertools.islice(source, WINDOW)):
             yield from self._score_window(window)
 
+    def truncates(self, sentence: str) -> bool:
+        """Whether the end of `sentence` is longer than the model takes and would not be read."""
+        return self._tokenize([sentence])[1][0]
+
     def _score_window(self, window: list[str]) -> list[Prediction | Skipped]:
         cleaned = [clean(sentence) for sentence in window]
         distinct = [text for text in dict.fromkeys(cleaned) if text]

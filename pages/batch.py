@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
-import datetime
 import threading
+import time
+from collections.abc import Callable
 
 import streamlit as st
 
 from emotion_core import EmotionError, jobs
 from emotion_core.jobs import JobStatus, store
-from emotion_core.messages import message
 from emotion_core.scoring import job as scoring_job
-from emotion_core.scoring.rows import Columns, Survey, check_labels
+from emotion_core.scoring.rows import MOST_MEASURED, Columns, Survey, check_labels
 from emotion_core.tables import TableFile
 from pages.shared import frame, model_choice, results_view, table_input
 from pages.shared.language import current, say
+from pages.shared.wording import duration, plain, reason, when
 
 REFRESH_SECONDS = 0.7
+_LIST_SECONDS = 2.0
+_PATIENCE_SECONDS = 8.0  # after which a job that doesn't hear a stop may be ended by force
 _STATES = {"starting": "job.starting", "running": "job.running", "stopping": "job.stopping",
            "finished": "job.finished", "stopped": "job.stopped", "failed": "job.failed",
            "interrupted": "job.interrupted", "damaged": "job.damaged"}
+_SAID, _LAST = "batch-said", "batch-last"
 _starting = threading.Lock()
 
 
 def main() -> None:
     """Draw the page."""
     st.title(say("batch.title"))
+    if "job" not in st.query_params and _LAST in st.session_state:  # back from another page
+        st.query_params.from_dict(st.session_state[_LAST])
+    if said := st.session_state.pop(_SAID, None):
+        st.error(said.text(current()), icon=":material/error:")
     if chosen := st.query_params.get("job"):
         try:
-            _job(jobs.status(chosen))
-            return
+            status = jobs.status(chosen)
         except EmotionError as error:
-            if error.key != "error.job.missing":
-                raise
+            _close()
             st.warning(error.text(current()), icon=":material/info:")
-            del st.query_params["job"]
+        else:
+            _job(status)
+            st.session_state[_LAST] = st.query_params.to_dict()
+            return
     st.caption(say("batch.intro"))
     try:
         if chosen_table := table_input.choose():
@@ -46,35 +55,48 @@ def main() -> None:
 
 def _plan(table: TableFile, columns: Columns, name: str) -> None:
     """What will be done, and the button."""
-    found = table_input.found_in(table, columns)
+    classifier = model_choice.classifier()
+    found = table_input.found_in(table, columns, classifier)
     if found.unknown:
         chosen = table_input.mapping(dict(found.unknown))
         columns = Columns(columns.text, columns.label, chosen)
-        found = table_input.found_in(table, columns) if chosen else found
-    st.markdown("\n".join(f"- {line}" for line in _lines(found, columns)))
+        found = table_input.found_in(table, columns, classifier) if chosen else found
+    st.markdown("\n".join(f"- {line}" for line in _lines(found, table, columns, classifier.max_length)))
     check_labels(found, columns)
     if found.empty == found.rows:
-        st.warning(say("error.sentence.empty"), icon=":material/info:")
+        st.warning(say("batch.all_empty", column=plain(table.columns[columns.text])), icon=":material/info:")
         return
-    model = model_choice.chosen()
-    st.button(say("batch.start", model=model.name), type="primary", icon=":material/play_arrow:",
-              on_click=_start, args=(table, columns, name, found.rows))
+    st.button(say("batch.start", model=model_choice.chosen().name), type="primary", icon=":material/play_arrow:",
+              on_click=_do, args=(_start, table, columns, name, found.rows))
 
 
-def _lines(found: Survey, columns: Columns) -> list[str]:
-    lines = [say("batch.plan_rows", rows=found.rows)]
+def _lines(found: Survey, table: TableFile, columns: Columns, tokens: int) -> list[str]:
+    lines = [say("batch.plan_rows", rows=found.rows, columns=len(table.columns))]
     labelled = sum(found.labels.values())
-    if columns.label is not None:
-        lines.append(say("batch.plan_labelled", labelled=labelled, rest=found.rows - found.empty - labelled))
-    else:
+    rest = found.rows - found.empty - labelled
+    if columns.label is None:
         lines.append(say("batch.plan_unlabelled"))
+    elif rest:
+        lines.append(say("batch.plan_labelled", labelled=labelled, rest=rest))
+    else:
+        lines.append(say("batch.plan_all_labelled", labelled=labelled))
     for count, key in ((found.empty, "batch.plan_empty"), (found.duplicates, "batch.plan_duplicates"),
                        (found.undecodable, "batch.plan_undecodable"), (found.short_rows, "batch.plan_short"),
                        (found.long_rows, "batch.plan_long")):
         if count:
             lines.append(say(key, count=count))
-    lines.append(say("batch.plan_cut"))
+    if found.too_long:
+        key = "batch.plan_cut" if found.measured < MOST_MEASURED else "batch.plan_cut_least"
+        lines.append(say(key, count=found.too_long, tokens=tokens))
     return lines
+
+
+def _do(action: Callable[..., object], *arguments: object) -> None:
+    """A button's action; what goes wrong is said on the page that follows."""
+    try:
+        action(*arguments)
+    except EmotionError as error:
+        st.session_state[_SAID] = error
 
 
 def _start(table: TableFile, columns: Columns, name: str, rows: int) -> None:
@@ -83,6 +105,7 @@ def _start(table: TableFile, columns: Columns, name: str, rows: int) -> None:
         if "job" in st.query_params:
             return
         started = scoring_job.start(table, columns, model_choice.chosen().folder, name, rows)
+        table_input.forget()
         _open(started)
 
 
@@ -94,86 +117,99 @@ def _open(job: str) -> None:
 def _close() -> None:
     if "job" in st.query_params:
         del st.query_params["job"]
+    st.session_state.pop(_LAST, None)
     results_view.forget()
 
 
+def _another() -> None:
+    _close()
+    table_input.forget()
+
+
 def _job(status: JobStatus) -> None:
-    st.button(say("batch.back"), icon=":material/arrow_back:", on_click=_close)
-    st.markdown(f"#### {_plain(status.title)}")
+    st.button(say("batch.back"), icon=":material/arrow_back:", on_click=_another)
+    st.markdown(f"#### {plain(status.title)}")
     if not status.ended:
         _watch(status.id)
         return
     if status.state == "failed" and status.error:
-        st.error(_reason(status), icon=":material/error:")
+        st.error(reason(status.error, "job.failed"), icon=":material/error:")
     elif status.state != "finished":
         st.warning(say(_STATES[status.state]), icon=":material/info:")
+    if status.state in ("stopped", "interrupted", "failed"):
+        st.button(say("batch.resume", left=max(0, status.total - status.done)), icon=":material/play_arrow:",
+                  on_click=_do, args=(jobs.resume, status.id))
     if status.state != "damaged":
         results_view.show(status)
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _watch(job: str) -> None:
-    status = jobs.status(job)
+    try:
+        status = jobs.status(job)
+    except EmotionError:  # deleted in another tab: the page says so
+        st.rerun()
     if status.ended:
         st.rerun()
     left = status.seconds_left
     share = status.done / status.total if status.total else 0.0
-    if status.done:
-        said = say("batch.progress", done=status.done, total=status.total, rate=status.rate,
-                   left=duration(left or 0.0, current()))
+    if status.done and status.rate and left is not None:
+        said = say("batch.progress", done=status.done, total=status.total, rate=max(1.0, status.rate),
+                   left=duration(max(0.0, left)))
     else:
-        said = say(_STATES[status.state])
+        said = say(_STATES[status.state] if status.state != "running" else "batch.preparing")
     st.progress(min(1.0, share), said)
     st.caption(say("batch.goes_on"))
-    if status.state == "stopping":
+    if status.state != "stopping":
+        st.button(say("batch.stop"), icon=":material/stop:", on_click=_do, args=(jobs.stop, job))
+    elif _waited(status) < _PATIENCE_SECONDS:
         st.button(say("job.stopping"), disabled=True)
     else:
-        st.button(say("batch.stop"), icon=":material/stop:", on_click=jobs.stop, args=(job,))
+        st.button(say("batch.stop_now"), icon=":material/dangerous:", on_click=_do, args=(jobs.stop, job, True))
 
 
-def duration(seconds: float, language: str) -> str:
-    """A length of time as a person says it."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return message("time.hours", language, hours=hours, minutes=minutes)
-    return message("time.minutes", language, minutes=minutes, seconds=rest) if minutes else message(
-        "time.seconds", language, seconds=rest)
+def _waited(status: JobStatus) -> float:
+    """Seconds since somebody asked the job to stop."""
+    try:
+        return time.time() - (status.folder / "stop").stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _recent() -> None:
     """Jobs of any tab, also from before the server was restarted."""
     st.subheader(say("batch.recent"))
+    jobs.sweep(scoring_job.KIND)
     found = jobs.jobs(scoring_job.KIND)
     if not found:
         st.caption(say("batch.recent_empty"))
-        return
     st.caption(say("batch.kept", days=store.KEPT_DAYS, count=store.KEPT_JOBS))
+    if found:
+        works = any(not one.ended for one in found)
+        st.fragment(_list, run_every=_LIST_SECONDS if works else None)(works)
+
+
+def _list(works: bool) -> None:
+    found = jobs.jobs(scoring_job.KIND)
+    if works and all(one.ended for one in found):
+        st.rerun()  # nothing to watch any more
+    if said := st.session_state.pop(_SAID, None):
+        st.error(said.text(current()), icon=":material/error:")
     for status in found:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            when = f"{datetime.datetime.fromtimestamp(status.created):%m-%d %H:%M}"
-            done = say("batch.rows_done", done=status.done)
-            st.markdown(f"**{_plain(status.title)}**  \n{when} · {say(_STATES[status.state])} · {done}")
-            if status.state != "damaged":
-                st.button(say("batch.open"), key=f"open-{status.id}", on_click=_open, args=(status.id,))
+            state = say("batch.list_stopped" if status.state in ("stopped", "interrupted") else _STATES[status.state])
+            rows = say("batch.rows_of", done=status.done, total=status.total) if status.done < status.total else say(
+                "batch.rows_done", done=status.done)
+            st.markdown(f"**{plain(status.title)}**  \n{when(status.created)} · {state} · {rows}", width="stretch")
+            if status.state != "damaged" and st.button(say("batch.open"), key=f"open-{status.id}"):
+                _open(status.id)
+                st.rerun()
             if status.ended:
                 with st.popover(say("batch.delete"), icon=":material/delete:"):
                     st.markdown(say("batch.delete_warning"))
-                    st.button(say("batch.delete_confirm"), key=f"delete-{status.id}", on_click=jobs.delete,
-                              args=(status.id,))
-
-
-def _reason(status: JobStatus) -> str:
-    key, values = status.error
-    try:
-        return message(key, current(), **values)
-    except (KeyError, IndexError, ValueError):  # written by another version of the app
-        return say("job.failed")
-
-
-def _plain(name: str) -> str:
-    """A file's name with markdown's signs escaped."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]()#+-.!|<>~:$" else c for c in name)
+                    if st.button(say("batch.delete_confirm"), key=f"delete-{status.id}"):
+                        _do(jobs.delete, status.id)
+                        st.rerun()
 
 
 frame.show(main)

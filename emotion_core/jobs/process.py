@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from .. import models
+from ..messages import EmotionError
 from . import store
 
 
@@ -19,18 +23,40 @@ def start(kind: str, title: str, spec: dict[str, Any], fill: Callable[[Path], No
     The process has no terminal, logs to its folder and belongs to no other, so it survives the
     server's end. Raises EmotionError where the disk won't take it; then nothing is left behind.
     """
-    import shutil
-
     store.sweep(kind)
-    folder = store.create(kind, title, spec)
+    folder = store.create(kind, title, spec, fill)
     try:
-        if fill:
-            fill(folder)
-        launch(folder, ["-m", "emotion_core.jobs.worker", str(folder)])
+        _work(folder)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise models.unwritable(folder, error) from error
     return folder.name
+
+
+def resume(job: str) -> None:
+    """Let a job that ended before it was finished go on from what it has; nothing happens to one that runs.
+
+    Raises EmotionError where there is no such job, it is finished or damaged, or the disk won't take it.
+    """
+    folder = store.folder_of(job)
+    with FileLock(folder / ".resuming"):  # pressed twice, or in two tabs
+        found = store.status(job)
+        if not found.ended:
+            return
+        if found.state in ("finished", "damaged"):
+            raise EmotionError("error.job.not_resumable", title=found.title)
+        try:
+            (folder / "stop").unlink(missing_ok=True)
+            store.write_json(folder / "status.json", {"state": "starting", "done": found.done, "total": found.total,
+                                                      "seconds": found.seconds})
+            _work(folder)
+        except OSError as error:
+            raise models.unwritable(folder, error) from error
+
+
+def _work(folder: Path) -> None:
+    """Launch the process of a job."""
+    launch(folder, ["-m", "emotion_core.jobs.worker", str(folder)])
 
 
 def stop(job: str, force: bool = False) -> None:

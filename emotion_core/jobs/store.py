@@ -9,12 +9,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import secrets
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ SCHEMA = 1
 KEPT_DAYS = 14
 KEPT_JOBS = 30
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
+_DAY = 86400
+_UNFINISHED = ".new-"  # a folder that is being filled
 _STARTING_SECONDS = 30  # in which a job may have no process yet
 ENDED = ("finished", "stopped", "failed", "interrupted")
 
@@ -71,17 +75,25 @@ def jobs_folder() -> Path:
     return models.weights_folder() / "jobs"
 
 
-def create(kind: str, title: str, spec: dict[str, Any]) -> Path:
-    """A new job's folder with its spec. Raises EmotionError where the disk won't take it."""
+def create(kind: str, title: str, spec: dict[str, Any], fill: Callable[[Path], None] | None = None) -> Path:
+    """A new job's folder with its spec and what `fill` puts there; whole from the moment it can be seen.
+
+    Raises EmotionError where the disk won't take it.
+    """
     now = time.time()
-    folder = jobs_folder() / f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{secrets.token_hex(3)}"
+    job = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{secrets.token_hex(3)}"
+    fresh = jobs_folder() / f"{_UNFINISHED}{job}"
     try:
-        folder.mkdir(parents=True)
-        write_json(folder / "spec.json", {"schema": SCHEMA, "kind": kind, "title": title, "created": now, **spec})
+        fresh.mkdir(parents=True)
+        if fill:
+            fill(fresh)
+        # Of the moment when all is there: a large file takes a while, and the job is new only then.
+        about = {"schema": SCHEMA, "kind": kind, "title": title, "created": time.time()}
+        write_json(fresh / "spec.json", about | spec)
+        return fresh.rename(jobs_folder() / job)
     except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise models.unwritable(folder, error) from error
-    return folder
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise models.unwritable(jobs_folder(), error) from error
 
 
 def folder_of(job: str) -> Path:
@@ -98,7 +110,10 @@ def jobs(kind: str | None = None) -> list[JobStatus]:
         names = sorted((entry.name for entry in jobs_folder().iterdir() if _ID.fullmatch(entry.name)), reverse=True)
     except OSError:
         return []
-    found = [status(name) for name in names if (jobs_folder() / name).is_dir()]
+    found: list[JobStatus] = []
+    for name in names:
+        with contextlib.suppress(EmotionError):  # deleted in another tab meanwhile, or a file
+            found.append(status(name))
     return [one for one in found if kind is None or one.kind in (kind, "")]
 
 
@@ -110,20 +125,30 @@ def status(job: str) -> JobStatus:
         if spec["schema"] > SCHEMA:
             raise ValueError("schema")
         known = {"kind": str(spec["kind"]), "title": str(spec["title"]), "created": float(spec["created"])}
-        written = read_json(folder / "status.json") if (folder / "status.json").exists() else {}
-        progress = {"done": int(written.get("done", 0)), "total": int(written.get("total", 0)),
-                    "seconds": float(written.get("seconds", 0))}
-        state = str(written.get("state", "starting"))
-        error = written.get("error")
-        pair = (str(error[0]), dict(error[1])) if error else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return JobStatus(job, folder, "", job, "damaged", folder.stat().st_mtime if folder.exists() else 0.0)
-    if state not in ENDED:
-        if not alive(folder, known["created"]):
-            state = "interrupted"
-        elif (folder / "stop").exists():
+        state, progress = _written(folder)
+        if state not in ENDED and not alive(folder, known["created"]):
+            state, progress = _written(folder)  # it may have ended since
+            if state not in ENDED:  # one that was ended by force had been asked to stop
+                state = "stopped" if (folder / "stop").exists() else "interrupted"
+        elif state not in ENDED and (folder / "stop").exists():
             state = "stopping"
-    return JobStatus(id=job, folder=folder, state=state, error=pair, **known, **progress)
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        if not folder.is_dir():  # deleted in another tab meanwhile
+            raise EmotionError("error.job.missing", job=job) from error
+        return JobStatus(job, folder, "", job, "damaged", folder.stat().st_mtime)
+    return JobStatus(id=job, folder=folder, state=state, **known, **progress)
+
+
+def _written(folder: Path) -> tuple[str, dict[str, Any]]:
+    """The state in status.json and what else a JobStatus takes from it. Raises what `status` catches."""
+    try:
+        written = read_json(folder / "status.json")
+    except FileNotFoundError:
+        written = {}
+    error = written.get("error")
+    return str(written.get("state", "starting")), {
+        "done": int(written.get("done", 0)), "total": int(written.get("total", 0)),
+        "seconds": float(written.get("seconds", 0)), "error": (str(error[0]), dict(error[1])) if error else None}
 
 
 def delete(job: str) -> None:
@@ -138,10 +163,17 @@ def delete(job: str) -> None:
 
 
 def sweep(kind: str) -> None:
-    """Delete ended jobs of a kind that are older than KEPT_DAYS, or more than the KEPT_JOBS newest."""
+    """Delete ended jobs of a kind that are older than KEPT_DAYS, or more than the KEPT_JOBS newest.
+
+    And folders that a process died over while it filled them.
+    """
     for place, found in enumerate(jobs(kind)):
-        if found.ended and (place >= KEPT_JOBS or time.time() - found.created > KEPT_DAYS * 86400):
+        if found.ended and (place >= KEPT_JOBS or time.time() - found.created > KEPT_DAYS * _DAY):
             shutil.rmtree(found.folder, ignore_errors=True)
+    for left in jobs_folder().glob(f"{_UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _DAY:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def write_json(file: Path, content: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import sys
@@ -14,7 +15,7 @@ from ..messages import EmotionError
 from . import store
 
 KINDS = {"score": "emotion_core.scoring.job"}
-"""The module of each kind; its `run(context)` does the work and returns when it is done or was stopped."""
+"""The module of each kind; its `run(context)` does the work and returns whether all of it is done (else: stopped)."""
 
 _EVERY_SECONDS = 0.3
 
@@ -26,7 +27,15 @@ class Context:
         self.folder = folder
         self.spec = store.read_json(folder / "spec.json")
         self._progress = {"done": 0, "total": 0, "seconds": 0.0}
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            before = store.read_json(folder / "status.json")
+            self._progress |= {name: before[name] for name in self._progress if name in before}
         self._written = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the work so far, also before it was resumed."""
+        return float(self._progress["seconds"])
 
     @property
     def stopping(self) -> bool:
@@ -50,8 +59,8 @@ def main(folder: Path) -> int:
     context = Context(folder)
     try:
         context.write("running")
-        importlib.import_module(KINDS[context.spec["kind"]]).run(context)
-        context.write("stopped" if context.stopping else "finished")
+        complete = importlib.import_module(KINDS[context.spec["kind"]]).run(context)
+        context.write("finished" if complete else "stopped")
         return 0
     except EmotionError as error:
         plain = {name: value if isinstance(value, int | float) else str(value) for name, value in error.values.items()}

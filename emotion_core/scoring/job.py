@@ -1,8 +1,8 @@
 """Scoring as a job: the file is copied into the job's folder, results are written in parts as they come.
 
     input.*          the person's file
-    part-00000.npz   row, truth, logits, probabilities and reason of consecutive rows, and the beginnings of their
-                     texts as one UTF-8 array with its offsets; whole or not there
+    part-00000.npz   row, truth, logits, probabilities, reason and truncated of consecutive rows, and the beginnings
+                     of their texts as one UTF-8 array with its offsets; whole or not there
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +21,7 @@ import numpy as np
 
 from .. import jobs
 from ..inference import EmotionClassifier
+from ..messages import EmotionError
 from ..tables import Source, TableFile
 from .rows import Columns, Scored, score
 
@@ -39,25 +42,26 @@ def start(table: TableFile, columns: Columns, model: Path, title: str, total: in
     return jobs.start(KIND, title, spec, lambda folder: _copy(table.source.path, folder / source["path"]))
 
 
-def run(context: Any) -> None:
-    """The job itself (`jobs.worker`)."""
+def run(context: Any) -> bool:
+    """The job itself (`jobs.worker`), from where it was left; returns whether all rows are scored."""
     table, columns = read_spec(context.spec, context.folder)
-    total = int(context.spec["total"])
-    context.report(0, total, 0.0)
+    total, spent = int(context.spec["total"]), context.seconds
+    number, done = len(part_files(context.folder)), sum(len(part.row) for part in parts(context.folder))
+    context.report(done, total, spent)
     classifier = EmotionClassifier.load(Path(context.spec["model"]))
     started = written = time.monotonic()
     waiting: list[Scored] = []
-    done = number = 0
-    for part in score(classifier, table, columns):
+    for part in score(classifier, table, columns, after=done):
         waiting.append(part)
         done += len(part.row)
-        context.report(done, total, time.monotonic() - started)
+        context.report(done, total, spent + time.monotonic() - started)
         if time.monotonic() - written > _PART_SECONDS:
             number = write_part(context.folder, number, waiting)
             waiting, written = [], time.monotonic()
         if context.stopping:
             break
     write_part(context.folder, number, waiting)
+    return done >= total or not context.stopping
 
 
 def read_spec(spec: Mapping[str, Any], folder: Path) -> tuple[TableFile, Columns]:
@@ -67,14 +71,25 @@ def read_spec(spec: Mapping[str, Any], folder: Path) -> tuple[TableFile, Columns
     return TableFile(Source(**source)), Columns(**spec["columns"])
 
 
+def part_files(folder: Path) -> list[Path]:
+    """The files that the job in `folder` has written so far, in order; a gap ends them."""
+    found = sorted(folder.glob("part-*.npz"), key=lambda file: (len(file.name), file.name))
+    return [file for number, file in enumerate(found) if file.name == _part_name(number)]
+
+
 def parts(folder: Path) -> Iterator[Scored]:
-    """What the job in `folder` has scored so far, in order."""
-    for file in sorted(folder.glob("part-*.npz")):
-        with np.load(file, allow_pickle=False) as stored:
-            letters, ends = stored["text"].tobytes(), stored["ends"].tolist()
-            texts = [letters[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
-            yield Scored(stored["row"], texts, stored["truth"], stored["logits"], stored["probabilities"],
-                         stored["reason"].tolist())
+    """What the job in `folder` has scored so far, in order. Raises EmotionError where a part is damaged."""
+    for file in part_files(folder):
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                letters, ends = stored["text"].tobytes(), stored["ends"].tolist()
+                texts = [letters[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+                part = Scored(stored["row"], texts, stored["truth"], stored["logits"], stored["probabilities"],
+                              stored["reason"].tolist(),
+                              stored["truncated"] if "truncated" in stored else np.zeros(len(stored["row"]), bool))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise EmotionError("error.job.results", file=file.name) from error
+        yield part
 
 
 def write_part(folder: Path, number: int, waiting: list[Scored]) -> int:
@@ -90,11 +105,16 @@ def write_part(folder: Path, number: int, waiting: list[Scored]) -> int:
             logits=np.concatenate([part.logits for part in waiting]),
             probabilities=np.concatenate([part.probabilities for part in waiting]),
             reason=np.array([reason for part in waiting for reason in part.reason]),
+            truncated=np.concatenate([part.truncated for part in waiting]),
             text=np.frombuffer(b"".join(texts), np.uint8), ends=np.cumsum([len(text) for text in texts]))
         file.flush()
         os.fsync(file.fileno())
-    os.replace(fresh, folder / f"part-{number:05d}.npz")
+    os.replace(fresh, folder / _part_name(number))
     return number + 1
+
+
+def _part_name(number: int) -> str:
+    return f"part-{number:05d}.npz"
 
 
 def _input_name(path: Path) -> str:

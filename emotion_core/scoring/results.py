@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from .. import evaluation
 from ..labels import LABELS
 from . import job
 from .rows import Scored
@@ -54,6 +56,26 @@ class Results:
     def labelled(self) -> bool:
         """Whether any row has a true emotion."""
         return bool((self.truth >= 0).any())
+
+    @functools.cached_property
+    def matrix(self) -> np.ndarray:
+        """The confusion matrix of the rows with a true emotion, see `evaluation`."""
+        return evaluation.confusion_matrix(self.totals.truth, self.totals.probabilities.argmax(axis=1))
+
+    @functools.cached_property
+    def intervals(self) -> dict[str, evaluation.Interval]:
+        """Accuracy and F1 with their bootstrap intervals."""
+        return evaluation.intervals(self.matrix)
+
+    @functools.cached_property
+    def reliability(self) -> evaluation.Reliability:
+        """How honest the probabilities are."""
+        return evaluation.reliability(self.totals.truth, self.totals.probabilities)
+
+    @functools.cached_property
+    def coverage(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Threshold, coverage and accuracy, see `evaluation.coverage_curve`."""
+        return evaluation.coverage_curve(self.totals.truth, self.totals.probabilities)
 
     def text(self, place: int) -> str:
         """The sentence at `place`, at most `job.SHOWN_CHARACTERS` of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 NO_LABEL = -1
 UNKNOWN_LABEL = -2
+MOST_MEASURED = 20_000
+"""Sentences that a survey has tokenized at most."""
+CPU_WINDOW = 256
+"""Rows scored together where a window of `inference.WINDOW` would take long: progress and a stop wait for its end.
+
+Fixed, not fitted to the machine's speed: the shell and the page give the same figures to the last digit."""
 _MOST_UNKNOWN = 1000  # different unknown labels that are counted; more is a column of sentences
 
 
@@ -45,13 +51,17 @@ class Columns:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a pass over the file found before anything is scored; rows each."""
+    """What a pass over the file found before anything is scored; rows each.
+
+    `too_long` is of the first `MOST_MEASURED` sentences that might be; `measured` says how many those were.
+    """
 
     rows: int
     empty: int
     duplicates: int
     undecodable: int
-    long: int
+    too_long: int
+    measured: int
     labels: Mapping[str, int]
     unknown: Mapping[str, int]
     short_rows: int
@@ -63,7 +73,8 @@ class Scored:
     """Some consecutive rows, scored. `row` counts the data rows of the file from 1.
 
     truth: int8 (n,), see `Columns.truth`; logits and probabilities: float32 (n, 7), NaN where `reason`,
-    a key of the message catalogue, says why the row was not scored; else it is "".
+    a key of the message catalogue, says why the row was not scored; else it is "". truncated: bool (n,), whether
+    the end of the sentence was longer than the model takes and was not read.
     """
 
     row: np.ndarray
@@ -72,6 +83,7 @@ class Scored:
     logits: np.ndarray
     probabilities: np.ndarray
     reason: list[str]
+    truncated: np.ndarray
 
 
 def label_text(cell: object) -> str:
@@ -79,9 +91,9 @@ def label_text(cell: object) -> str:
     return unicodedata.normalize("NFC", str(cell)).strip()
 
 
-def survey(table: TableFile, columns: Columns, is_long: Callable[[str], bool] | None = None) -> Survey:
-    """Count what scoring will meet. `is_long` says of a cleaned sentence whether the model would cut it."""
-    rows = empty = duplicates = undecodable = long = 0
+def survey(table: TableFile, columns: Columns, classifier: EmotionClassifier | None = None) -> Survey:
+    """Count what scoring will meet; with the `classifier` also the sentences that it would cut."""
+    rows = empty = duplicates = undecodable = too_long = measured = 0
     seen: set[int] = set()
     labels: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
@@ -96,37 +108,44 @@ def survey(table: TableFile, columns: Columns, is_long: Callable[[str], bool] | 
         key = hash(cleaned)
         duplicates += key in seen
         seen.add(key)
-        long += bool(is_long and is_long(cleaned))
+        if classifier and measured < MOST_MEASURED and len(cleaned) > classifier.max_length // 2:
+            measured += 1
+            too_long += classifier.truncates(cleaned)
         if columns.label is not None and (written := label_text(row[columns.label])):
             truth = columns.truth(written)
             if truth >= 0:
                 labels[LABELS[truth]] += 1
             elif len(unknown) < _MOST_UNKNOWN or written in unknown:
                 unknown[written] += 1
-    return Survey(rows, empty, duplicates, undecodable, long, dict(labels), dict(unknown.most_common()), table.short,
-                  table.long)
+    return Survey(rows, empty, duplicates, undecodable, too_long, measured, dict(labels), dict(unknown.most_common()),
+                  table.short, table.long)
 
 
-def score(classifier: EmotionClassifier, table: TableFile, columns: Columns) -> Iterator[Scored]:
-    """The table's rows, scored, in order, a window at a time. A sentence that came before isn't scored again."""
+def score(classifier: EmotionClassifier, table: TableFile, columns: Columns, after: int = 0) -> Iterator[Scored]:
+    """The table's rows, scored, in order, a window at a time; the first `after` rows are passed over.
+
+    A sentence that came before isn't scored again.
+    """
     memory = _Memory()
-    rows = enumerate(table.rows(), 1)
-    while window := list(islice(rows, WINDOW)):
+    rows = islice(enumerate(table.rows(), 1), after, None)
+    size = CPU_WINDOW if classifier.device.type == "cpu" else WINDOW
+    while window := list(islice(rows, size)):
         texts = [str(row[columns.text]) for _, row in window]
         cleaned = [clean(text) for text in texts]
         memory.learn(classifier, dict.fromkeys(text for text in cleaned if text))
-        logits, probabilities = memory.recall(cleaned)
+        logits, probabilities, truncated = memory.recall(cleaned)
         truth = [columns.truth(row[columns.label]) if columns.label is not None else NO_LABEL for _, row in window]
         yield Scored(np.array([number for number, _ in window]), texts, np.array(truth, np.int8), logits, probabilities,
-                     ["" if text else "error.sentence.empty" for text in cleaned])
+                     ["" if text else "error.sentence.empty" for text in cleaned], truncated)
 
 
 class _Memory:
-    """Logits and probabilities of every sentence seen, by a 64-bit digest: about 150 bytes a sentence."""
+    """What the model said of every sentence seen, by a 64-bit digest: about 150 bytes a sentence."""
 
     def __init__(self) -> None:
         self._place: dict[int, int] = {}
         self._values = np.empty((WINDOW, 2, NUM_LABELS), np.float32)
+        self._truncated = np.empty(WINDOW, bool)
 
     def learn(self, classifier: EmotionClassifier, texts: Iterable[str]) -> None:
         new = [text for text in texts if _digest(text) not in self._place]
@@ -136,15 +155,20 @@ class _Memory:
             place = len(self._place)
             if place == len(self._values):
                 self._values = np.concatenate([self._values, np.empty_like(self._values)])
+                self._truncated = np.concatenate([self._truncated, np.empty_like(self._truncated)])
             self._values[place] = result.logits, result.probabilities
+            self._truncated[place] = result.truncated
             self._place[_digest(text)] = place
 
-    def recall(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def recall(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Logits, probabilities and whether it was truncated of each text; NaN and False for an empty one."""
         found = np.full((len(texts), 2, NUM_LABELS), np.nan, np.float32)
+        truncated = np.zeros(len(texts), bool)
         for row, text in enumerate(texts):
             if text:
-                found[row] = self._values[self._place[_digest(text)]]
-        return found[:, 0], found[:, 1]
+                place = self._place[_digest(text)]
+                found[row], truncated[row] = self._values[place], self._truncated[place]
+        return found[:, 0], found[:, 1], truncated
 
 
 def _digest(text: str) -> int:

@@ -21,6 +21,7 @@ class Totals:
     skipped_count: int = 0
     skipped: list[tuple[int, str]] = field(default_factory=list)
     unknown_labels: int = 0
+    truncated: int = 0
     _truth: list[np.ndarray] = field(default_factory=list)
     _probabilities: list[np.ndarray] = field(default_factory=list)
 
@@ -34,6 +35,7 @@ class Totals:
                     self.skipped.append((int(row), reason))
         self.scored = self.rows - self.skipped_count
         self.unknown_labels += int((part.truth == UNKNOWN_LABEL).sum())
+        self.truncated += int(part.truncated.sum())
         judged = (part.truth >= 0) & ~np.isnan(part.logits[:, 0])
         self._truth.append(part.truth[judged])
         self._probabilities.append(part.probabilities[judged])
@@ -57,6 +59,7 @@ class Totals:
             "scored": self.scored,
             "skipped": [{"row": row, "reason": message(reason, language)} for row, reason in self.skipped],
             "skipped_count": self.skipped_count,
+            "truncated": self.truncated,
             "labelled": int(matrix.sum()),
             "unknown_labels": self.unknown_labels,
             "accuracy": evaluation.accuracy(matrix) if labelled else None,

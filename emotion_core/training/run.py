@@ -221,7 +221,7 @@ def _keep_best(folder: Path, best: int | None, test: Sentences, places: Path) ->
     order = np.argsort(test.row, kind="stable")
     write_part(folder / "test", 0, [Scored(
         test.row[order], [test.text[i] for i in order], test.label[order].astype(np.int8), logits[order],
-        (shifted / shifted.sum(axis=1, keepdims=True))[order], [""] * len(test))])
+        (shifted / shifted.sum(axis=1, keepdims=True))[order], [""] * len(test), np.zeros(len(test), bool))])
     return place
 
 
