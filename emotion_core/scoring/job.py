@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import time
@@ -73,8 +74,8 @@ def read_spec(spec: Mapping[str, Any], folder: Path) -> tuple[TableFile, Columns
 
 def part_files(folder: Path) -> list[Path]:
     """The files that the job in `folder` has written so far, in order; a gap ends them."""
-    found = sorted(folder.glob("part-*.npz"), key=lambda file: (len(file.name), file.name))
-    return [file for number, file in enumerate(found) if file.name == _part_name(number)]
+    files = (folder / _part_name(number) for number in itertools.count())
+    return list(itertools.takewhile(Path.exists, files))
 
 
 def parts(folder: Path) -> Iterator[Scored]:

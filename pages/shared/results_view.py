@@ -44,7 +44,7 @@ def show(status: JobStatus) -> None:
         return
     totals = results.totals
     model = Path(read_json(status.folder / "spec.json")["model"]).name
-    said = [say("batch.summary", scored=totals.scored, rows=totals.rows, model=plain(model))]
+    said = [say("batch.summary", scored=totals.scored, rows=max(totals.rows, status.total), model=plain(model))]
     for count, key in ((totals.skipped_count, "batch.summary_empty"), (totals.truncated, "batch.summary_cut"),
                        (totals.unknown_labels, "batch.summary_unknown")):
         if count:
