@@ -66,7 +66,7 @@ def _plan(table: TableFile, columns: Columns, name: str) -> None:
     if found.empty == found.rows:
         st.warning(say("batch.all_empty", column=plain(table.columns[columns.text])), icon=":material/info:")
         return
-    st.button(say("batch.start", model=model_choice.chosen().name), type="primary", icon=":material/play_arrow:",
+    st.button(say("batch.start", model=plain(model_choice.chosen().shown)), type="primary", icon=":material/play_arrow:",
               on_click=_do, args=(_start, table, columns, name, found.rows))
 
 
@@ -104,7 +104,8 @@ def _start(table: TableFile, columns: Columns, name: str, rows: int) -> None:
     with _starting:
         if "job" in st.query_params:
             return
-        started = scoring_job.start(table, columns, model_choice.chosen().folder, name, rows)
+        model = model_choice.chosen()
+        started = scoring_job.start(table, columns, model.folder, name, rows, model.shown)
         table_input.forget()
         _open(started)
 

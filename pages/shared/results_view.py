@@ -43,7 +43,8 @@ def show(status: JobStatus) -> None:
         st.info(say("batch.nothing"), icon=":material/info:")
         return
     totals = results.totals
-    model = Path(read_json(status.folder / "spec.json")["model"]).name
+    spec = read_json(status.folder / "spec.json")
+    model = str(spec.get("model_title") or Path(spec["model"]).name)
     said = [say("batch.summary", scored=totals.scored, rows=max(totals.rows, status.total), model=plain(model))]
     for count, key in ((totals.skipped_count, "batch.summary_empty"), (totals.truncated, "batch.summary_cut"),
                        (totals.unknown_labels, "batch.summary_unknown")):
@@ -51,7 +52,7 @@ def show(status: JobStatus) -> None:
             said.append(say(key, count=count))
     st.caption(" ".join(said))
     explore(results, status.id)
-    result_downloads.show(status, results, model)
+    result_downloads.show(status, results, Path(spec["model"]).name)
 
 
 def explore(results: Results, of: str) -> None:
