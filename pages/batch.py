@@ -66,8 +66,9 @@ def _plan(table: TableFile, columns: Columns, name: str) -> None:
     if found.empty == found.rows:
         st.warning(say("batch.all_empty", column=plain(table.columns[columns.text])), icon=":material/info:")
         return
-    st.button(say("batch.start", model=plain(model_choice.chosen().shown)), type="primary", icon=":material/play_arrow:",
-              on_click=_do, args=(_start, table, columns, name, found.rows))
+    start = say("batch.start", model=plain(model_choice.chosen().shown))
+    st.button(start, type="primary", icon=":material/play_arrow:", on_click=_do,
+              args=(_start, table, columns, name, found.rows))
 
 
 def _lines(found: Survey, table: TableFile, columns: Columns, tokens: int) -> list[str]:

@@ -33,11 +33,11 @@ _PART_SECONDS = 2.0  # of work that a killed process may lose
 _SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods")
 
 
-def start(table: TableFile, columns: Columns, model: Path, title: str, total: int,
-          model_title: str = "") -> str:
+def start(table: TableFile, columns: Columns, model: Path, title: str, total: int, model_title: str = "") -> str:
     """Start scoring `table` with the model in the folder `model`; returns the job's id.
 
-    `total` is the number of rows as surveyed, `model_title` what a person calls the model. Raises EmotionError where the disk won't take it.
+    `total` is the number of rows as surveyed, `model_title` what a person calls the model. Raises EmotionError
+    where the disk won't take it.
     """
     source = asdict(table.source) | {"path": _input_name(table.source.path)}
     spec = {"source": source, "columns": asdict(columns), "model": str(model), "total": total,

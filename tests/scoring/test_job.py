@@ -1,4 +1,4 @@
-"""Scoring as a job: results come in whole parts, a stopped or killed job keeps them and scores the rest when resumed."""
+"""Scoring as a job: results come in whole parts; a stopped job keeps them and scores the rest when resumed."""
 
 from __future__ import annotations
 
