@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 KOBERT = "kobert"
+_NAMES_OF_KOBERT = (KOBERT, kobert.HUB_ID)
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,14 @@ def locate(source: str | os.PathLike[str], progress: hub.Progress | None = None)
 
     What isn't on the disk is downloaded. Raises EmotionError, see `hub.snapshot` and `models.locate`.
     """
-    if str(source) == KOBERT:
+    if str(source) in _NAMES_OF_KOBERT:
         try:
             return hub.snapshot(kobert.HUB_ID, progress)
         except EmotionError as error:
             if error.key == "error.model.unreachable":
                 raise EmotionError("error.kobert.unreachable", reason=error.values["reason"]) from error
+            if error.key == "error.hub.missing":  # it is there: something between here and the Hub answers in its place
+                raise EmotionError("error.kobert.unreachable", reason="HTTP 404") from error
             raise
     where = models.locate(source)
     return where if isinstance(where, Path) else hub.snapshot(where, progress)
@@ -67,7 +70,7 @@ def load(source: str | os.PathLike[str], progress: hub.Progress | None = None) -
     folder = locate(source, progress)
     config = read_config(folder)
     try:
-        tokenizer = models.read_tokenizer(folder, strict=str(source) == KOBERT)
+        tokenizer = models.read_tokenizer(folder, strict=str(source) in _NAMES_OF_KOBERT)
     except EmotionError:
         raise
     except Exception as error:  # a damaged tokenizer file fails in any layer of transformers

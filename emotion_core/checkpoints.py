@@ -8,6 +8,7 @@ Not for the checkpoints of our own runs (`training`).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from safetensors import SafetensorError
 
-from . import bases, hub, models
+from . import bases, card, hub, library, models
 from .labels import NUM_LABELS
 from .messages import EmotionError
 
@@ -33,45 +34,52 @@ NOTEBOOK_DROPOUT = 0.5
 LARGEST = 8 * 1024**3
 """Bytes; KoBERT's checkpoint with Adam's state has 1.1 GB."""
 _STATE_KEYS = ("model_state_dict", "state_dict", "model")
+Steps = Callable[[str], None]
+"""Called with the catalogue's key of what begins now: a gigabyte takes its time on a slow disk."""
 _NOT_WEIGHTS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")  # buffers of old transformers
 
 
 def import_checkpoint(checkpoint: str | os.PathLike[str] | BinaryIO, name: str,
                       base: str | os.PathLike[str] = bases.KOBERT, progress: hub.Progress | None = None,
-                      warn: Callable[[EmotionError], None] | None = None) -> Path:
+                      warn: Callable[[EmotionError], None] | None = None, step: Steps = lambda _: None) -> Path:
     """Write the notebook's `checkpoint`, a file or an open one, as the model `name` under `weights/`; its folder.
 
     The checkpoint holds neither tokenizer nor configuration: they come from `base` (see
-    `bases.locate`). `warn` gets what a person should know of the base. Raises EmotionError when the name
-    is taken or can't be one, the file isn't the notebook's, or it doesn't fit the base; then nothing is
-    left behind.
+    `bases.locate`). `warn` gets what a person should know of the base, `step` the beginning of each part of
+    the work. Raises EmotionError when the name is taken or can't be one, the file isn't the notebook's, or
+    it doesn't fit the base; then nothing is left behind.
     """
-    models.new_folder(name)  # a bad name is said before the long work
+    library.new_folder(name)  # a bad name is said before the long work
     source = checkpoint if hasattr(checkpoint, "seek") else Path(checkpoint)
+    step("import.reading")
     state = read_state(source)
+    step("import.base")
     foundation = bases.load(base, progress)
+    step("import.checking")
     model = _classifier(foundation, state, _name_of(source))
-    folder = _save(model, foundation, name)
+    step("import.writing")
+    folder = _save(model, foundation, name, _name_of(source))
     if warn and foundation.warning:
         warn(foundation.warning)
     return folder
 
 
-def _save(model: PreTrainedModel, base: bases.Base, name: str) -> Path:
+def _save(model: PreTrainedModel, base: bases.Base, name: str, source: str) -> Path:
     """Write the folder under another name, then rename it: after a kill or a power cut it is whole or not there."""
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    with models.changing() as root:
-        folder = models.new_folder(name)
+    with library.changing() as root:
+        folder = library.new_folder(name)
         needed = sum(value.numel() * value.element_size() for value in model.state_dict().values())
         fresh: Path | None = None
         try:
             if shutil.disk_usage(root).free < needed:
                 raise EmotionError("error.disk_full")
-            fresh = Path(tempfile.mkdtemp(prefix=models.IMPORTING, dir=root))
+            fresh = Path(tempfile.mkdtemp(prefix=library.IMPORTING, dir=root))
             model.save_pretrained(fresh)
             base.tokenizer.save_pretrained(fresh)
+            card.write(fresh, name, base.tokenizer, "card.imported", file=source, base=base.name)
             fresh.chmod(0o755)  # mkdtemp's folder is its owner's alone
             _settle(fresh)
             fresh.rename(folder)
@@ -105,7 +113,12 @@ def _settle(folder: Path) -> None:
 
 def _name_of(source: Path | BinaryIO) -> str:
     """What an error calls the file: its name without the folders."""
-    return Path(str(getattr(source, "name", "checkpoint"))).name
+    return _in_one_line(Path(str(getattr(source, "name", "checkpoint"))).name)
+
+
+def _in_one_line(name: str) -> str:
+    """A name that a stranger chose, as a sentence can hold it."""
+    return "".join(c if c.isprintable() else "?" for c in name[:80]) + ("…" if len(name) > 80 else "")
 
 
 def read_state(source: Path | BinaryIO) -> dict[str, torch.Tensor]:
@@ -161,15 +174,20 @@ def _check_values(state: dict[str, torch.Tensor], file: str, size: int) -> None:
     for name, value in state.items():
         if type(value) not in (torch.Tensor, torch.nn.Parameter) or value.is_nested or value.is_quantized \
                 or value.layout is not torch.strided or value.device.type != "cpu" or value.dtype not in plain:
-            raise EmotionError("error.checkpoint.kind", file=file, name=name)
+            raise EmotionError("error.checkpoint.kind", file=file, name=_in_one_line(name))
     storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in state.values()}
     if sum(storages.values()) > size:
         raise EmotionError("error.checkpoint.bomb", file=file)
 
 
 def _check_archive(source: Path | BinaryIO, size: int, file: str) -> None:
-    """torch stores its tensors uncompressed, so an honest archive never unpacks to more than it weighs."""
+    """Raise for an archive that holds a checkpoint, as a download of several files is one, and for a zip bomb.
+
+    torch stores its tensors uncompressed, so an honest checkpoint never unpacks to more than it weighs.
+    """
     try:
+        if _is_tar(source):  # asked first, since a checkpoint in a tar looks like a zip with something around it
+            raise EmotionError("error.checkpoint.archive", file=file)
         if not zipfile.is_zipfile(source):
             return
         with zipfile.ZipFile(source) as archive:
@@ -179,8 +197,20 @@ def _check_archive(source: Path | BinaryIO, size: int, file: str) -> None:
     finally:
         if not isinstance(source, Path):
             source.seek(0)
+    if not any(entry.filename.endswith("data.pkl") for entry in entries):
+        raise EmotionError("error.checkpoint.archive", file=file)
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(e.file_size for e in entries) > size:
         raise EmotionError("error.checkpoint.bomb", file=file)
+
+
+def _is_tar(source: Path | BinaryIO) -> bool:
+    """Whether it is a real tar or a gzip: the notebook's model_10.tar is neither, whatever its name."""
+    with contextlib.suppress(OSError), contextlib.ExitStack() as opened:  # an unreadable file is said by who reads it
+        content = opened.enter_context(source.open("rb")) if isinstance(source, Path) else source
+        content.seek(0)
+        head = content.read(512)
+        return head.startswith(b"\x1f\x8b") or head[257:262] == b"ustar"
+    return False
 
 
 def _state_dict(content: Any, file: str) -> dict[str, Any]:
@@ -221,12 +251,12 @@ def _classifier(base: bases.Base, state: dict[str, torch.Tensor], file: str) -> 
     for name in [*expected, *state]:
         found = tuple(state[name].shape) if name in state else None
         if found != expected.get(name):
-            raise EmotionError("error.checkpoint.shape", file=file, name=name, found=found or "-",
+            raise EmotionError("error.checkpoint.shape", file=file, name=_in_one_line(name), found=found or "-",
                                expected=expected.get(name, "-"), base=base.name)
     fresh = {}
     for name in list(state):  # one by one, so that the two copies are never both whole in memory
         fresh[name] = state.pop(name).detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
         if not bool(fresh[name].isfinite().all()):  # a double can be too large for a float
-            raise EmotionError("error.checkpoint.values", file=file, name=name)
+            raise EmotionError("error.checkpoint.values", file=file, name=_in_one_line(name))
     model.load_state_dict(fresh, assign=True)
     return model.eval()

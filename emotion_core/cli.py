@@ -137,8 +137,12 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _import(options: argparse.Namespace) -> int:
     from .checkpoints import import_checkpoint
 
+    def begin(step: str) -> None:
+        print(message(step, shell_language()), file=sys.stderr, flush=True)
+
     folder = import_checkpoint(options.checkpoint, options.name, options.base,
-                               warn=lambda said: print(said.text(shell_language()), file=sys.stderr))
+                               warn=lambda said: print(said.text(shell_language()), file=sys.stderr),
+                               **({"step": begin} if sys.stderr.isatty() else {}))
     print(json.dumps({"model": folder.name, "folder": str(folder)}, ensure_ascii=False))
     return 0
 

@@ -18,8 +18,10 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +35,9 @@ Progress = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes there are in all; what it raises ends the download."""
 
 METADATA_SECONDS = 6.0
-"""How long the Hub may take to answer what a model consists of."""
+"""How long the Hub may be silent when asked what a model consists of."""
+ANSWER_SECONDS = 30.0
+"""How long that answer may take in all; no HTTP timeout ends one that comes byte by byte."""
 STALL_SECONDS = 10.0
 """A connection that brings nothing for so long is given up and made anew."""
 TRIES = 4
@@ -94,15 +98,7 @@ def snapshot(repo_id: str, progress: Progress | None = None) -> Path:
     """
     if folder := cached(repo_id):
         return folder
-    from huggingface_hub import HfApi
-
-    try:
-        with _refusals(repo_id):
-            info = HfApi().model_info(repo_id, files_metadata=True, timeout=METADATA_SECONDS)
-    except EmotionError:
-        raise
-    except Exception as error:  # the HTTP library's own errors are not OSErrors in every version
-        raise EmotionError("error.model.unreachable", model=repo_id, reason=_first_line(error)) from error
+    info = _ask(repo_id)
     files = _wanted(repo_id, info)
     place = _cache_folder(repo_id)
     total = sum(file.size for file in files)
@@ -120,6 +116,28 @@ def snapshot(repo_id: str, progress: Progress | None = None) -> Path:
     if not (folder := cached(repo_id)):
         raise EmotionError("error.hub.not_whole", model=repo_id)
     return folder
+
+
+def _ask(repo_id: str) -> ModelInfo:
+    """What the Hub says that `repo_id` consists of."""
+    from huggingface_hub import HfApi
+
+    answer: Future[ModelInfo] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(HfApi().model_info(repo_id, files_metadata=True, timeout=METADATA_SECONDS))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, name=f"ask {repo_id}", daemon=True).start()
+    try:
+        with _refusals(repo_id):
+            return answer.result(ANSWER_SECONDS)
+    except EmotionError:
+        raise
+    except Exception as error:  # the HTTP library's own errors are not OSErrors in every version
+        raise EmotionError("error.model.unreachable", model=repo_id, reason=_first_line(error)) from error
 
 
 def _wanted(repo_id: str, info: ModelInfo) -> list[_RemoteFile]:
@@ -234,7 +252,7 @@ def _chunks(repo_id: str, url: str, start: int, file: _RemoteFile) -> Iterator[t
             offset = start if status == 206 else 0
             if int(response.headers.get("Content-Length", file.size - offset)) != file.size - offset:
                 raise EmotionError("error.hub.damaged", model=repo_id, file=file.name)  # a log-in page, for one
-            for chunk in response.iter_bytes(_CHUNK):
+            for chunk in response.iter_bytes():  # as they come: gathered ones would be lost where the connection breaks
                 yield offset, chunk[: file.size - offset]
                 offset += len(chunk)
         if offset < file.size:

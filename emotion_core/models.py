@@ -1,20 +1,16 @@
 """Where models live and how one is loaded: a saved model is a plain Hugging Face folder.
 
 Finds a model by name, folder or Hub id, loads it with its tokenizer, and says
-clearly what is wrong with one that can't be used. Not for scoring (`inference`).
+clearly what is wrong with one that can't be used. Not for scoring (`inference`),
+nor for adding and removing models (`library`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
-import re
-import secrets
-import shutil
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,12 +31,6 @@ if TYPE_CHECKING:
 BUNDLED = "bundled"
 RUNS = "runs"
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
-_NAME = re.compile(r"[\w][\w .-]{0,58}[\w]|\w")  # letters of any script; no path, no leading dot
-_RESERVED = {"bundled", "runs", "jobs", "kobert"}
-_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])(\..*)?")
-"""What Windows takes for a device, whatever stands after the dot."""
-_LOCK_SECONDS = 120.0
-IMPORTING, _DELETED = ".importing-", ".deleted-"
 
 
 @dataclass(frozen=True)
@@ -257,89 +247,6 @@ def _max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> i
     if "roberta" in model.config.model_type:  # positions start after the padding id
         positions -= model.config.pad_token_id + 1
     return int(min(positions, tokenizer.model_max_length))
-
-
-def new_folder(name: str) -> Path:
-    """The folder under `weights/` that a new model called `name` gets; it isn't made yet.
-
-    Raises EmotionError when the name can't be a folder's on every system, or is taken there by one
-    that differs in case or Unicode composition alone.
-    """
-    name = unicodedata.normalize("NFC", name)
-    lower = name.casefold()
-    if not _NAME.fullmatch(name) or lower in _RESERVED or _DEVICES.fullmatch(lower):
-        raise EmotionError("error.name.invalid", name=name)
-    root = weights_folder()
-    try:
-        there = [entry.name for entry in root.iterdir()]
-    except FileNotFoundError:
-        there = []
-    except OSError as error:
-        raise unwritable(root, error) from error
-    if any(_same_name(name, other) for other in there):
-        raise EmotionError("error.name.taken", name=name)
-    return root / name
-
-
-def _same_name(one: str, other: str) -> bool:
-    return unicodedata.normalize("NFC", one).casefold() == unicodedata.normalize("NFC", other).casefold()
-
-
-@contextlib.contextmanager
-def changing() -> Iterator[Path]:
-    """Hold the folder `weights/` for a change, made where it isn't there; one process or thread at a time.
-
-    What a killed import or delete left there is swept away first: nobody else can be at it. Raises
-    EmotionError where the folder can't be written, or another change doesn't end.
-    """
-    from filelock import FileLock, Timeout
-
-    root = weights_folder()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / ".lock", timeout=_LOCK_SECONDS)
-        lock.acquire()
-    except Timeout as error:
-        raise EmotionError("error.store_busy", folder=str(root)) from error
-    except OSError as error:
-        raise unwritable(root, error) from error
-    try:
-        for rubbish in [*root.glob(f"{IMPORTING}*"), *root.glob(f"{_DELETED}*")]:
-            _remove(rubbish)
-        yield root
-    finally:
-        lock.release()
-
-
-def delete(name: str) -> None:
-    """Remove the model `name` from `weights/` for good. Raises EmotionError for the bundled one and where it can't."""
-    with changing() as root:
-        found = next((saved for saved in saved_models() if saved.name == name), None)
-        if found is None or name == BUNDLED:
-            raise EmotionError("error.delete.model", name=name)
-        doomed = root / f"{_DELETED}{secrets.token_hex(4)}"
-        try:
-            found.folder.rename(doomed)  # at once and whole: nobody ever sees half a model
-        except OSError as error:
-            raise unwritable(found.folder, error) from error
-        _remove(doomed)
-
-
-def _remove(folder: Path) -> None:
-    """What can't be removed now, since a program reads it, is swept away by the next change."""
-    if folder.is_symlink():
-        folder.unlink(missing_ok=True)  # never what it points to
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def folder_size(folder: Path) -> int:
-    """Bytes of the files in `folder`."""
-    total = 0
-    for file in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # deleted while we looked
-            total += file.stat().st_size if file.is_file() else 0
-    return total
 
 
 def damaged(source: str | os.PathLike[str], error: BaseException) -> EmotionError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import logging
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -12,10 +11,12 @@ import pandas as pd
 import streamlit as st
 
 from emotion_core import EmotionError, bases, hub, kobert
-from emotion_core.checkpoints import import_checkpoint
-from emotion_core.models import BUNDLED, delete, folder_size, saved_models
+from emotion_core.library import deletable, delete, folder_size, sweep
+from emotion_core.models import SavedModel, saved_models
 from pages.shared import fetching, frame
-from pages.shared.language import current, say
+from pages.shared.importing import Import
+from pages.shared.language import say
+from pages.shared.markdown import plain, sentence
 
 CHECKPOINT_TYPES = ["tar", "pt", "pth", "bin"]
 REFRESH_SECONDS = 0.5
@@ -24,7 +25,7 @@ _MEGABYTE = 1024**2
 
 # Keys of the session's state.
 _NAME, _FOLDER, _FILE, _PATH, _WAY = "import-name", "import-folder", "import-file", "import-path", "import-way"
-_DONE, _SAID, _ROUND, _DELETE, _DELETED = "import-done", "import-said", "import-round", "delete-name", "delete-done"
+_WORK, _DONE, _ROUND, _DELETE, _DELETED = "import-work", "import-done", "import-round", "delete-name", "delete-done"
 
 
 def main() -> None:
@@ -39,19 +40,20 @@ def main() -> None:
 def _saved() -> None:
     st.subheader(say("models.saved"))
     if name := st.session_state.pop(_DELETED, None):
-        st.success(say("models.deleted", name=name), icon=":material/check_circle:")
+        st.success(say("models.deleted", name=plain(name)), icon=":material/check_circle:")
+    sweep()
     found = saved_models()
     if not found:
         st.caption(say("models.saved_empty"))
         return
     table = pd.DataFrame([
-        {say("models.name"): saved.name, say("models.size"): f"{folder_size(saved.folder) / _MEGABYTE:,.0f} MB",
+        {say("models.name"): _shown(saved), say("models.size"): f"{folder_size(saved.folder) / _MEGABYTE:,.0f} MB",
          say("models.changed"): f"{datetime.datetime.fromtimestamp(saved.changed):%Y-%m-%d %H:%M}"}
         for saved in found
     ])
     st.dataframe(table, hide_index=True)
     st.caption(say("models.choose_hint"))
-    if own := [saved.name for saved in found if saved.name != BUNDLED]:
+    if own := [saved.name for saved in deletable()]:
         with st.popover(say("models.delete"), icon=":material/delete:"):
             name = st.selectbox(say("models.delete_which"), own, index=None, placeholder=say("models.delete_none"),
                                 key=_DELETE)
@@ -60,11 +62,15 @@ def _saved() -> None:
                 _delete(name)
 
 
+def _shown(saved: SavedModel) -> str:
+    return f"{saved.title} ({saved.name})" if saved.title else saved.name
+
+
 def _delete(name: str) -> None:
     try:
         delete(name)
     except EmotionError as error:
-        st.error(error.text(current()), icon=":material/error:")
+        st.error(sentence(error), icon=":material/error:")
         return
     st.session_state[_DELETED] = name
     del st.session_state[_DELETE]
@@ -83,7 +89,7 @@ def _kobert() -> None:
         _progress()
         return
     if download.error:
-        st.error(download.error.text(current()), icon=":material/cloud_off:")
+        st.error(sentence(download.error), icon=":material/cloud_off:")
     elif download.stopped:
         st.info(say("models.kobert_stopped"), icon=":material/pause_circle:")
     st.button(say("models.kobert_fetch"), type="primary", icon=":material/download:", on_click=download.start)
@@ -109,10 +115,10 @@ def _progress() -> None:
 def _import() -> None:
     st.subheader(say("models.import"))
     st.markdown(say("models.import_intro"))
-    if name := st.session_state.pop(_DONE, None):
-        st.success(say("models.import_done", name=name), icon=":material/check_circle:")
-        for said in st.session_state.pop(_SAID, []):
-            st.warning(said.text(current()), icon=":material/warning:")
+    if done := st.session_state.pop(_DONE, None):
+        st.success(say("models.import_done", name=plain(done.name)), icon=":material/check_circle:")
+        for said in done.said:
+            st.warning(sentence(said), icon=":material/warning:")
     # Whoever reaches the app over a network has no business in this computer's folders.
     local = st.get_option("server.address") in LOCAL
     ways = {"upload": say("models.import_upload"), "path": say("models.import_path_way")}
@@ -131,45 +137,42 @@ def _import() -> None:
                                placeholder=say("models.import_folder_empty")) if local else ""
         told = st.container()  # above the button, where a person looks, however long the page
         pressed = st.form_submit_button(say("models.import_button"), type="primary")
-    if pressed:
-        with told:
+    with told:
+        if pressed and _WORK not in st.session_state:
             _submitted(_typed(path) if path and path.strip() else file, name.strip(), folder.strip())
+        if _WORK in st.session_state:
+            _watch(st.session_state[_WORK])
 
 
 def _submitted(source: Path | BinaryIO | None, name: str, folder: str) -> None:
-    """Import what the form holds, or say what is missing or wrong."""
+    """Begin to import what the form holds, or say what is missing or wrong."""
+    base = _typed(folder) if folder else bases.KOBERT
     if source is None or not name:
         st.warning(say("models.import_incomplete"), icon=":material/info:")
-        return
-    if not folder and not hub.cached(kobert.HUB_ID):
+    elif not folder and not hub.cached(kobert.HUB_ID):
         st.warning(say("models.import_needs_kobert"), icon=":material/info:")
-        return
-    try:
-        with st.spinner(say("models.importing"), show_time=True):
-            _import_from(source, name, folder)
-    except EmotionError as error:
-        st.error(error.text(current()), icon=":material/error:")
-        return
-    except Exception as error:
-        logging.getLogger("emotion_studio").exception("import")
-        st.error(say("models.unexpected", reason=str(error)[:200] or type(error).__name__), icon=":material/error:")
-        return
-    st.rerun()
+    elif folder and not os.path.isdir(base):
+        st.error(say("models.import_no_folder", folder=plain(str(base)[:200])), icon=":material/error:")
+    else:
+        st.session_state[_WORK] = Import(source, name, base)
 
 
-def _import_from(source: Path | BinaryIO, name: str, folder: str) -> None:
-    """Import and remember what to say; the page is drawn anew afterwards."""
-    base: str | Path = bases.KOBERT
-    if folder:
-        base = _typed(folder)
-        if not os.path.isdir(base):
-            raise EmotionError("models.import_no_folder", folder=str(base)[:200])
-    said: list[EmotionError] = []
-    import_checkpoint(source, name, base, warn=said.append)
-    st.session_state[_DONE], st.session_state[_SAID] = name, said
+def _watch(work: Import) -> None:
+    """Show what `work` is at until it ends, then what came of it; a person who goes elsewhere ends the watching only."""
+    with st.spinner(say("models.importing"), show_time=True):
+        line = st.empty()
+        while not work.ended(REFRESH_SECONDS / 2):
+            line.caption(say(work.step))
+    line.empty()
+    del st.session_state[_WORK]
+    if work.error:
+        st.error(sentence(work.error), icon=":material/error:")
+        return
+    st.session_state[_DONE] = work
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
     for key in (_NAME, _PATH):
         st.session_state.pop(key, None)
+    st.rerun()  # the lists above and in the sidebar have one more
 
 
 def _typed(path: str) -> Path:

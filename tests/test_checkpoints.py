@@ -6,6 +6,7 @@ import errno
 import io
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from transformers import BertModel
 
 from emotion_core import EmotionClassifier, EmotionError
 from emotion_core.checkpoints import _check_values, import_checkpoint
+from emotion_core.messages import message
 from emotion_core.models import saved_models
 from tests.conftest import ROOT
 from tests.tiny_kobert import save_tiny_kobert
@@ -224,6 +226,63 @@ def test_anything_else_is_refused_in_one_sentence(
     assert not (tmp_path / "owned").exists(), "nothing in the file may run"
 
 
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip", "stored zip"])
+def test_an_archive_that_holds_the_checkpoint_is_told_from_a_damaged_one(
+        kind: str, notebook: BERTClassifier, base: Path, weights: Path, tmp_path: Path) -> None:
+    """As a cloud drive packs a download of several files, or as somebody took the name .tar at its word."""
+    torch.save(checkpoint_of(notebook), tmp_path / "inside.tar")
+    file = tmp_path / "model_10.tar"
+    if kind.startswith("tar"):
+        with tarfile.open(file, "w:gz" if kind == "tar.gz" else "w") as archive:
+            archive.add(tmp_path / "inside.tar", "inside.tar")
+    else:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED if kind == "stored zip" else zipfile.ZIP_DEFLATED) as archive:
+            archive.write(tmp_path / "inside.tar", "inside.tar")
+    assert refusal(file, base) == "error.checkpoint.archive"
+    assert refusal(io.BytesIO(file.read_bytes()), base) == "error.checkpoint.archive"
+    assert names(weights) == []
+
+
+@pytest.mark.parametrize("key", ["bert.\nx", "bert." + "y" * 5000, "bert.\u202egnp"])
+def test_a_long_or_broken_name_in_the_file_stays_one_short_sentence(
+        key: str, notebook: BERTClassifier, base: Path, weights: Path, tmp_path: Path) -> None:
+    torch.save(notebook.state_dict() | {key: torch.zeros(2)}, tmp_path / "model.tar")
+    with pytest.raises(EmotionError) as caught:
+        import_checkpoint(tmp_path / "model.tar", "old", base)
+    for said in (caught.value.text("ko"), caught.value.text("en")):
+        assert "bert." in said and len(said) < 400 and said.isprintable()
+
+
+PLAIN = """
+import re, sys
+from transformers import AutoTokenizer
+try:
+    AutoTokenizer.from_pretrained(sys.argv[1])
+except Exception:
+    print("refused")
+card = open(sys.argv[1] + "/README.md", encoding="utf-8").read()
+code = re.search("```python\n(.*?)\n```", card, re.S)[1].replace("PATH/TO/THIS/FOLDER", sys.argv[1])
+first, pipeline, use = code.split("\n")
+exec(first), exec(pipeline)
+print([one["label"] for one in eval(use)])
+"""
+
+
+def test_transformers_alone_refuses_the_folder_and_its_card_says_how_to_open_it(
+        notebook: BERTClassifier, base: Path, weights: Path, tmp_path: Path) -> None:
+    torch.save(checkpoint_of(notebook), tmp_path / "model_10.tar")
+    steps: list[str] = []
+    folder = import_checkpoint(tmp_path / "model_10.tar", "old", base, step=steps.append)
+    assert steps == ["import.reading", "import.base", "import.checking", "import.writing"]
+    card = (folder / "README.md").read_text("utf-8")
+    assert "# old" in card and "model_10.tar" in card and "0 공포 (fear)" in card
+    assert message("card.opening_ours", "ko") in card and message("card.opening_ours", "en") in card
+    ran = subprocess.run([sys.executable, "-c", PLAIN, folder], cwd=ROOT, capture_output=True, text=True, check=True)
+    refused_, labels = ran.stdout.splitlines()
+    expected = [score.label for score in EmotionClassifier.load("old").predict("아파요").ranked[:2]]
+    assert refused_ == "refused" and labels == str(expected)
+
+
 def test_the_missing_file_and_a_base_of_another_make(
         notebook: BERTClassifier, base: Path, weights: Path, tmp_path: Path) -> None:
     with pytest.raises(EmotionError, match=r"no\.tar"):
@@ -265,7 +324,7 @@ def test_tensors_that_no_file_could_hold_are_never_touched() -> None:
     _check_values({"classifier.weight": value, "again": value[:10]}, "x.tar", 4000)
 
 
-def refusal(file: Path, base: Path, name: str = "old") -> str:
+def refusal(file: Path | io.BytesIO, base: Path, name: str = "old") -> str:
     with pytest.raises(EmotionError) as caught:
         import_checkpoint(file, name, base)
     assert "\n" not in caught.value.text("ko") and "\n" not in caught.value.text("en")

@@ -27,7 +27,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "hub"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
     monkeypatch.setattr(hub, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(hub, "_CHUNK", 20_000)
     return folder
 
 
@@ -150,6 +149,24 @@ def test_a_hub_that_does_not_answer_is_not_waited_for_long(
     with pytest.raises(EmotionError) as caught:
         bases.locate("kobert")
     assert caught.value.key == "error.kobert.unreachable"
+
+
+def test_an_answer_that_comes_byte_by_byte_is_not_waited_for_to_its_end(
+        online: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hub.ANSWER_SECONDS <= 30
+    monkeypatch.setattr(hub, "ANSWER_SECONDS", 0.5)
+    online.drips = True
+    assert refused().key == "error.model.unreachable"
+    assert len(online.asked) == 1
+
+
+def test_kobert_that_is_not_found_is_the_networks_fault(online: FakeHub) -> None:
+    """A proxy or a hotel's login page says 404; the person gave no name that could be wrong."""
+    online.status = 404
+    for name in ("kobert", kobert.HUB_ID):
+        with pytest.raises(EmotionError) as caught:
+            bases.locate(name)
+        assert caught.value.key == "error.kobert.unreachable" and "HTTP 404" in caught.value.text("ko")
 
 
 @pytest.mark.parametrize(("status", "code", "key"), [

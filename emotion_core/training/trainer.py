@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from .. import evaluation
+from .. import card, evaluation
 from ..messages import EmotionError
 from . import checkpoint, metrics
 from .batches import IGNORED, LengthGrouped, Padding, TokenRows
@@ -116,6 +116,7 @@ class EmotionTrainer(Trainer):
         if self.is_world_process_zero():
             (saving / name / "training_args.bin").unlink(missing_ok=True)  # pickled, and nobody reads it
             self._tokenizer.save_pretrained(saving / name)
+            card.write(saving / name, "Emotion Studio", self._tokenizer, "card.trained")
             self.watch.write_state(self, saving / name)
             checkpoint.complete(saving / name, self._place / name)
             checkpoint.clear(self._place, self.watch.state.best_step)

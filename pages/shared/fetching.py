@@ -8,7 +8,7 @@ import time
 
 import streamlit as st
 
-from emotion_core import EmotionError, hub
+from emotion_core import EmotionError, bases
 
 SILENT_SECONDS = 4.0
 """After so long without a byte a person should be told that nothing comes."""
@@ -94,7 +94,7 @@ class Fetching:
 
     def _work(self, run: _Run) -> None:
         try:
-            hub.snapshot(self.repo_id, run.progress)
+            bases.locate(self.repo_id, run.progress)
         except Stopped:
             pass
         except EmotionError as error:

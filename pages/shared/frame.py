@@ -11,7 +11,8 @@ import streamlit as st
 
 from emotion_core import EmotionError
 
-from .language import current, say
+from .language import say
+from .markdown import sentence
 
 # Streamlit's own hint in a text box exists in English only; ours stands beside the button.
 # Korean breaks lines between words, which browsers do only when told.
@@ -47,7 +48,7 @@ def show(page: Callable[[], None]) -> None:
     try:
         page()
     except EmotionError as error:
-        st.error(error.text(current()), icon=":material/error:")
+        st.error(sentence(error), icon=":material/error:")
     except Exception:
         logging.getLogger("emotion_studio").exception("page %s", page.__module__)
         st.error(say("page.broken"), icon=":material/error:")

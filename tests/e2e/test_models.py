@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from playwright.sync_api import Browser, Locator, Page, expect
 from transformers import BertModel
 
@@ -52,6 +53,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     content = checkpoint_of(BERTClassifier(BertModel.from_pretrained(base)))
     torch.save(content, files / "model_10.tar")
     torch.save(content | {"extra": Evil(files / "owned")}, files / "evil.tar")
+    torch.save(content["model_state_dict"] | {"bert.![x](/evil.png)": torch.zeros(2)}, files / "picture.tar")
     fake = FakeHub(kobert.HUB_ID, files_of(base) | {"model.safetensors": os.urandom(8 * MEGABYTE)})
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -191,6 +193,28 @@ def test_a_hostile_file_runs_nothing_and_leaves_nothing(open_models: Open, studi
     button(page, "models.import_button").click()
     expect(page.get_by_text(message("error.name.invalid", "ko", name="../evil"))).to_be_visible()
     assert names(studio.weights) == before
+
+
+def test_a_picture_named_in_a_file_is_not_fetched(open_models: Open, studio: Studio) -> None:
+    page = open_models()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    upload(page, studio.files / "picture.tar", "picture", studio.base)
+    expect(page.get_by_text("bert.![x](/evil.png)")).to_be_visible()
+    assert not [url for url in asked if "evil.png" in url] and "picture" not in names(studio.weights)
+
+
+def test_an_import_goes_on_while_its_person_is_on_another_page(open_models: Open, studio: Studio) -> None:
+    page = open_models()
+    with FileLock(studio.weights / ".lock"):  # the import waits here, as on a slow disk
+        upload(page, studio.files / "model_10.tar", "slow", studio.base)
+        expect(page.get_by_text(message("import.writing", "ko"))).to_be_visible()
+        page.get_by_role("link", name=message("live.title", "ko")).click()
+        expect(page.get_by_role("button", name="감정 읽기")).to_be_visible()
+        assert "slow" not in names(studio.weights)
+    page.get_by_role("link", name=message("models.title", "ko")).click()
+    expect(page.get_by_text(message("models.import_done", "ko", name="slow"))).to_be_visible()
+    assert "slow" in names(studio.weights)
 
 
 @pytest.mark.parametrize(("locale", "dark"), [("ko-KR", False), ("en-US", True)])

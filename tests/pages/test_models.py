@@ -13,9 +13,11 @@ import torch
 from streamlit.testing.v1 import AppTest
 from transformers import BertModel
 
-from emotion_core import EmotionClassifier
+from emotion_core import EmotionClassifier, EmotionError
 from emotion_core.messages import message
 from pages.shared import fetching
+from pages.shared.importing import Import
+from pages.shared.markdown import plain
 from tests.conftest import ROOT
 from tests.test_checkpoints import BERTClassifier, names
 from tests.tiny_kobert import save_tiny_kobert
@@ -73,9 +75,9 @@ def test_import_makes_a_model_that_can_be_used_and_deleted(app: AppTest, weights
 def test_bad_files_and_names_get_one_sentence(app: AppTest, weights: Path, tmp_path: Path) -> None:
     base = save_tiny_kobert(tmp_path / "base")
     fill(app, b"not a checkpoint", "mine", str(base))
-    assert [error.value for error in app.error] == [message("error.checkpoint.damaged", "ko", file="model_10.tar")]
+    assert [error.value for error in app.error] == [message("error.checkpoint.damaged", "ko", file=plain("model_10.tar"))]
     fill(app, checkpoint(base), "../mine", str(base))
-    assert [error.value for error in app.error] == [message("error.name.invalid", "ko", name="../mine")]
+    assert [error.value for error in app.error] == [message("error.name.invalid", "ko", name=plain("../mine"))]
     fill(app, checkpoint(base), "mine", "")
     assert [warning.value for warning in app.warning] == [message("models.import_needs_kobert", "ko")]
     fill(app, checkpoint(base), " ", str(base))
@@ -96,7 +98,7 @@ def test_a_file_of_this_computer_is_imported_by_its_path(app: AppTest, weights: 
     (tmp_path / "model 10.tar").write_bytes(checkpoint(base))
     fill_path(app, f'  "{tmp_path / "model 10.tar"}" ', "mine", f"'{base}'")
     assert [element.value for element in app.success] == [message("models.import_done", "ko", name="mine")]
-    said = message("warning.kobert_vocabulary", "ko", folder=str(base))
+    said = message("warning.kobert_vocabulary", "ko", folder=plain(str(base)))
     assert said in [element.value for element in app.main.warning], "the tiny one's vocabulary isn't SKT's"
     assert names(weights) == ["bundled", "mine"] and (tmp_path / "model 10.tar").is_file() and not app.exception
 
@@ -111,7 +113,7 @@ def test_a_path_without_a_file_is_said(app: AppTest, weights: Path, tmp_path: Pa
 @pytest.mark.parametrize("folder", ["/no/such", "skt/kobert-base-v1", "y" * 5000])
 def test_a_folder_that_is_none_is_said(app: AppTest, tmp_path: Path, folder: str) -> None:
     fill(app, b"x", "mine", folder)
-    assert [error.value for error in app.error] == [message("models.import_no_folder", "ko", folder=folder[:200])]
+    assert [error.value for error in app.error] == [message("models.import_no_folder", "ko", folder=plain(folder[:200]))]
 
 
 def test_what_nobody_foresaw_is_one_sentence_and_the_page_goes_on(
@@ -123,6 +125,44 @@ def test_what_nobody_foresaw_is_one_sentence_and_the_page_goes_on(
     fill(app, b"x", "mine", str(save_tiny_kobert(tmp_path / "base")))
     assert len(app.error) == 1 and "unforeseen" in app.error[0].value
     assert message("models.import_button", "ko") in [button.label for button in app.button] and not app.exception
+
+
+def test_a_name_in_a_file_is_never_markdown(app: AppTest, weights: Path, tmp_path: Path) -> None:
+    base = save_tiny_kobert(tmp_path / "base")
+    state = BERTClassifier(BertModel.from_pretrained(base)).state_dict()
+    written = io.BytesIO()
+    torch.save(state | {"bert.![x](http://evil.example/x.png)": torch.zeros(2)}, written)
+    fill(app, written.getvalue(), "mine", str(base))
+    assert len(app.error) == 1 and "evil" in app.error[0].value and "![" not in app.error[0].value
+    assert "](" not in app.error[0].value and names(weights) == ["bundled"]
+
+
+def test_an_import_goes_on_without_anybody_watching(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, at_work = threading.Event(), threading.Event()
+
+    def slow(source: object, name: str, base: object, *, warn: Callable[[EmotionError], None],
+             step: Callable[[str], None]) -> None:
+        step("import.writing")
+        at_work.set()
+        go_on.wait(10)
+        warn(EmotionError("error.disk_full"))
+
+    monkeypatch.setattr("emotion_core.checkpoints.import_checkpoint", slow)
+    work = Import(Path("model.tar"), "mine", "kobert")
+    assert at_work.wait(10) and not work.ended(0) and work.step == "import.writing"
+    go_on.set()
+    assert work.ended(10) and work.error is None and [said.key for said in work.said] == ["error.disk_full"]
+
+
+def test_a_runs_model_is_listed_by_its_title_and_not_deleted_here(
+        app: AppTest, weights: Path, tiny_folder: Path) -> None:
+    shutil.copytree(tiny_folder, weights / "runs" / "20260101-000000-abcdef" / "model")
+    (weights / "runs" / "20260101-000000-abcdef" / "about.json").write_text('{"name": "첫 학습"}', "utf-8")
+    (weights / ".importing-left").mkdir()
+    app.run()
+    assert "첫 학습 (runs/20260101-000000-abcdef)" in app.dataframe[0].value.to_string()
+    assert message("models.delete_confirm", "ko") not in [button.label for button in app.button]
+    assert not (weights / ".importing-left").exists(), "what a killed import left"
 
 
 def test_a_model_that_will_not_go_is_said(
