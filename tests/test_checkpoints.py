@@ -253,7 +253,7 @@ def test_a_long_or_broken_name_in_the_file_stays_one_short_sentence(
         assert "bert." in said and len(said) < 400 and said.isprintable()
 
 
-PLAIN = """
+PLAIN = r"""
 import re, sys
 from transformers import AutoTokenizer
 try:

@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import BUNDLED, ROOT
 from tests.tiny import save_tiny_model
 
 # Chromium's own background traffic has nothing to do with the app.
 FLAGS = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+
+expect.set_options(timeout=30_000)  # a busy machine takes its time; what isn't there at all fails then too
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
