@@ -36,5 +36,6 @@ def write(folder: Path, name: str, tokenizer: PreTrainedTokenizerBase, origin: s
     code = _PIPELINE.format(first="import emotion_core.kobert\n" if ours else "")
     parts = [_HEAD, f"# {name}"]
     for language in LANGUAGES:
-        parts += [message(origin, language, **values), message("card.opening_ours" if ours else "card.opening", language)]
+        opening = message("card.opening_ours" if ours else "card.opening", language)
+        parts += [message(origin, language, **values), opening]
     (folder / FILE).write_text("\n\n".join([*parts, code, labels]) + "\n", "utf-8")

@@ -11,6 +11,7 @@ from emotion_core.phrasing import describe
 from emotion_core.tables import to_csv
 from pages.shared import frame, model_choice
 from pages.shared.language import current, say
+from pages.shared.wording import plain
 
 MOST_LINES = 100  # sentences analysed at once; a file with more belongs on the batch page
 MOST_CHARTS = 10  # results drawn as charts; the rest of a long paste is in the history table
@@ -86,7 +87,7 @@ def _results() -> None:
                 figures.top_emotions(prediction, current()), key=f"live.chart.{number}",
                 config={"displayModeBar": False}, alt=describe(prediction, current()),
             )
-            st.caption(say("live.model", model=_plain(model)))
+            st.caption(say("live.model", model=plain(model)))
             with st.expander(say("live.all_seven")):
                 _all_seven(prediction)
     if len(results) > MOST_CHARTS:
@@ -158,11 +159,6 @@ def shortened(text: str) -> str:
     if len(text) <= SHOWN_CHARACTERS:
         return text
     return text[:SHOWN_CHARACTERS] + say("live.shortened", count=len(text) - SHOWN_CHARACTERS)
-
-
-def _plain(name: str) -> str:
-    """A folder's name with markdown's signs escaped."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]()#+-.!|<>~:$" else c for c in name)
 
 
 frame.show(main)

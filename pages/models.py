@@ -12,11 +12,11 @@ import streamlit as st
 
 from emotion_core import EmotionError, bases, hub, kobert
 from emotion_core.library import deletable, delete, folder_size, sweep
-from emotion_core.models import SavedModel, saved_models
+from emotion_core.models import saved_models
 from pages.shared import fetching, frame
 from pages.shared.importing import Import
 from pages.shared.language import say
-from pages.shared.markdown import plain, sentence
+from pages.shared.wording import distinct, plain, sentence
 
 CHECKPOINT_TYPES = ["tar", "pt", "pth", "bin"]
 REFRESH_SECONDS = 0.5
@@ -46,8 +46,9 @@ def _saved() -> None:
     if not found:
         st.caption(say("models.saved_empty"))
         return
+    shown = distinct({saved.name: saved.shown for saved in found})
     table = pd.DataFrame([
-        {say("models.name"): _shown(saved), say("models.size"): f"{folder_size(saved.folder) / _MEGABYTE:,.0f} MB",
+        {say("models.name"): shown[saved.name], say("models.size"): f"{folder_size(saved.folder) / _MEGABYTE:,.0f} MB",
          say("models.changed"): f"{datetime.datetime.fromtimestamp(saved.changed):%Y-%m-%d %H:%M}"}
         for saved in found
     ])
@@ -60,10 +61,6 @@ def _saved() -> None:
             st.warning(say("models.delete_warning"))
             if st.button(say("models.delete_confirm"), disabled=name is None):
                 _delete(name)
-
-
-def _shown(saved: SavedModel) -> str:
-    return f"{saved.title} ({saved.name})" if saved.title else saved.name
 
 
 def _delete(name: str) -> None:
@@ -158,7 +155,7 @@ def _submitted(source: Path | BinaryIO | None, name: str, folder: str) -> None:
 
 
 def _watch(work: Import) -> None:
-    """Show what `work` is at until it ends, then what came of it; a person who goes elsewhere ends the watching only."""
+    """Show what `work` is at until it ends, then what came of it; whoever goes elsewhere ends the watching alone."""
     with st.spinner(say("models.importing"), show_time=True):
         line = st.empty()
         while not work.ended(REFRESH_SECONDS / 2):

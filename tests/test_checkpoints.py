@@ -236,7 +236,8 @@ def test_an_archive_that_holds_the_checkpoint_is_told_from_a_damaged_one(
         with tarfile.open(file, "w:gz" if kind == "tar.gz" else "w") as archive:
             archive.add(tmp_path / "inside.tar", "inside.tar")
     else:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED if kind == "stored zip" else zipfile.ZIP_DEFLATED) as archive:
+        packing = zipfile.ZIP_STORED if kind == "stored zip" else zipfile.ZIP_DEFLATED
+        with zipfile.ZipFile(file, "w", packing) as archive:
             archive.write(tmp_path / "inside.tar", "inside.tar")
     assert refusal(file, base) == "error.checkpoint.archive"
     assert refusal(io.BytesIO(file.read_bytes()), base) == "error.checkpoint.archive"
@@ -264,7 +265,7 @@ card = open(sys.argv[1] + "/README.md", encoding="utf-8").read()
 code = re.search("```python\n(.*?)\n```", card, re.S)[1].replace("PATH/TO/THIS/FOLDER", sys.argv[1])
 first, pipeline, use = code.split("\n")
 exec(first), exec(pipeline)
-print([one["label"] for one in eval(use)])
+print([one["label"] for one in eval(use)[0]])
 """
 
 

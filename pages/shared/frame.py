@@ -12,7 +12,7 @@ import streamlit as st
 from emotion_core import EmotionError
 
 from .language import say
-from .markdown import sentence
+from .wording import sentence
 
 # Streamlit's own hint in a text box exists in English only; ours stands beside the button.
 # Korean breaks lines between words, which browsers do only when told.

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from emotion_core import EmotionError
 from emotion_core.messages import message
 
 from .language import current, say
@@ -31,6 +32,12 @@ def bold(key: str) -> str:
 def plain(name: str) -> str:
     """`name` with markdown's signs escaped."""
     return "".join(f"\\{sign}" if sign in _SIGNS else sign for sign in name)
+
+
+def sentence(error: EmotionError) -> str:
+    """`error` in the reader's language; the names it quotes are a stranger's, so never markdown."""
+    values = {name: plain(value) if isinstance(value, str) else value for name, value in error.values.items()}
+    return message(error.key, current(), **values)
 
 
 def when(moment: float) -> str:

@@ -17,7 +17,7 @@ from emotion_core import EmotionClassifier, EmotionError
 from emotion_core.messages import message
 from pages.shared import fetching
 from pages.shared.importing import Import
-from pages.shared.markdown import plain
+from pages.shared.wording import plain
 from tests.conftest import ROOT
 from tests.test_checkpoints import BERTClassifier, names
 from tests.tiny_kobert import save_tiny_kobert
@@ -75,7 +75,8 @@ def test_import_makes_a_model_that_can_be_used_and_deleted(app: AppTest, weights
 def test_bad_files_and_names_get_one_sentence(app: AppTest, weights: Path, tmp_path: Path) -> None:
     base = save_tiny_kobert(tmp_path / "base")
     fill(app, b"not a checkpoint", "mine", str(base))
-    assert [error.value for error in app.error] == [message("error.checkpoint.damaged", "ko", file=plain("model_10.tar"))]
+    said = message("error.checkpoint.damaged", "ko", file=plain("model_10.tar"))
+    assert [error.value for error in app.error] == [said]
     fill(app, checkpoint(base), "../mine", str(base))
     assert [error.value for error in app.error] == [message("error.name.invalid", "ko", name=plain("../mine"))]
     fill(app, checkpoint(base), "mine", "")
@@ -113,7 +114,8 @@ def test_a_path_without_a_file_is_said(app: AppTest, weights: Path, tmp_path: Pa
 @pytest.mark.parametrize("folder", ["/no/such", "skt/kobert-base-v1", "y" * 5000])
 def test_a_folder_that_is_none_is_said(app: AppTest, tmp_path: Path, folder: str) -> None:
     fill(app, b"x", "mine", folder)
-    assert [error.value for error in app.error] == [message("models.import_no_folder", "ko", folder=plain(folder[:200]))]
+    said = message("models.import_no_folder", "ko", folder=plain(folder[:200]))
+    assert [error.value for error in app.error] == [said]
 
 
 def test_what_nobody_foresaw_is_one_sentence_and_the_page_goes_on(
@@ -160,7 +162,7 @@ def test_a_runs_model_is_listed_by_its_title_and_not_deleted_here(
     (weights / "runs" / "20260101-000000-abcdef" / "about.json").write_text('{"name": "첫 학습"}', "utf-8")
     (weights / ".importing-left").mkdir()
     app.run()
-    assert "첫 학습 (runs/20260101-000000-abcdef)" in app.dataframe[0].value.to_string()
+    assert "첫 학습" in app.dataframe[0].value.to_string()
     assert message("models.delete_confirm", "ko") not in [button.label for button in app.button]
     assert not (weights / ".importing-left").exists(), "what a killed import left"
 
