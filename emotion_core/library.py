@@ -95,7 +95,7 @@ def deletable() -> list[SavedModel]:
 
 
 def delete(name: str) -> None:
-    """Remove the model `name` from `weights/` for good. Raises EmotionError for one not `deletable`, and if it can't."""
+    """Remove the model `name` from `weights/` for good. Raises EmotionError for one not `deletable`, or if it can't."""
     with changing() as root:
         found = next((saved for saved in deletable() if saved.name == name), None)
         if found is None:
