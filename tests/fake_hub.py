@@ -20,7 +20,7 @@ class FakeHub:
     `status` answers everything with that code (`error_code` as the Hub names it beside it);
     `file_status` the files only; `cut_after` ends a connection after so many bytes of a file;
     `stall_after` falls silent after so many until `go_on` is set; `served` replaces a file's content;
-    `drips` sends what it tells of the model byte by byte, without end;
+    `drips` sends what it tells of the model byte by byte, `dripped` of them up to 1000;
     `ranges` False ignores where a client wants to go on; `asked` is what came: (path, range).
     """
 
@@ -36,6 +36,7 @@ class FakeHub:
         self.served: dict[str, bytes] = {}
         self.ranges = True
         self.silent = self.drips = False
+        self.dripped = 0
         self.asked: list[tuple[str, str | None]] = []
         self.sent = 0
         self.address = ""
@@ -81,8 +82,10 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
             elif path == f"/api/models/{hub.repo_id}":
                 body = json.dumps(hub.info()).encode()
                 self._head(200, 10**9 if hub.drips else len(body))
-                while hub.drips and not hub.go_on.wait(0.02):
+                for _ in range(1000 if hub.drips else 0):
+                    hub.go_on.wait(0.02)
                     self.wfile.write(b" ")
+                    hub.dripped += 1
                 self.wfile.write(body)
             elif path.startswith(f"/{hub.repo_id}/resolve/") and (name := path.rsplit("/", 1)[1]) in hub.files:
                 self._refuse(hub.file_status) if hub.file_status != 200 else self._file(name)

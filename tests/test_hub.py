@@ -157,7 +157,7 @@ def test_an_answer_that_comes_byte_by_byte_is_not_waited_for_to_its_end(
     monkeypatch.setattr(hub, "ANSWER_SECONDS", 0.5)
     online.drips = True
     assert refused().key == "error.model.unreachable"
-    assert len(online.asked) == 1
+    assert online.dripped < 1000, "not waited for"
 
 
 def test_kobert_that_is_not_found_is_the_networks_fault(online: FakeHub) -> None:
