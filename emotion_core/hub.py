@@ -120,7 +120,7 @@ def snapshot(repo_id: str, progress: Progress | None = None) -> Path:
 
 def _ask(repo_id: str) -> ModelInfo:
     """What the Hub says that `repo_id` consists of."""
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, errors
 
     answer: Future[ModelInfo] = Future()
 
@@ -136,6 +136,8 @@ def _ask(repo_id: str) -> ModelInfo:
             return answer.result(ANSWER_SECONDS)
     except EmotionError:
         raise
+    except errors.OfflineModeIsEnabled as error:
+        raise EmotionError("error.model.unreachable", model=repo_id, reason="HF_HUB_OFFLINE=1") from error
     except Exception as error:  # the HTTP library's own errors are not OSErrors in every version
         raise EmotionError("error.model.unreachable", model=repo_id, reason=_first_line(error)) from error
 

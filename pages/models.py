@@ -116,6 +116,7 @@ def _import() -> None:
         st.success(say("models.import_done", name=plain(done.name)), icon=":material/check_circle:")
         for said in done.said:
             st.warning(sentence(said), icon=":material/warning:")
+        st.session_state[_NAME] = st.session_state[_PATH] = ""
     # Whoever reaches the app over a network has no business in this computer's folders.
     local = st.get_option("server.address") in LOCAL
     ways = {"upload": say("models.import_upload"), "path": say("models.import_path_way")}
@@ -167,8 +168,6 @@ def _watch(work: Import) -> None:
         return
     st.session_state[_DONE] = work
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
-    for key in (_NAME, _PATH):
-        st.session_state.pop(key, None)
     st.rerun()  # the lists above and in the sidebar have one more
 
 

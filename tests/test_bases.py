@@ -136,6 +136,7 @@ def test_no_network_and_not_in_the_cache_says_what_to_do(tmp_path: Path, monkeyp
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     error = refused("kobert")
+    assert "(HF_HUB_OFFLINE=1)" in error.text("ko")
     assert error.key == "error.kobert.unreachable" and "인터넷" in error.text("ko") and "folder" in error.text("en")
     assert refused("nobody/nothing").key == "error.model.unreachable"
 

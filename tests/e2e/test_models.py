@@ -179,6 +179,7 @@ def test_a_file_of_this_computer_by_its_path(open_models: Open, studio: Studio) 
     fill(page, "models.import_folder", str(studio.base))
     button(page, "models.import_button").click()
     expect(page.get_by_text(message("models.import_done", "ko", name="by_path"))).to_be_visible()
+    expect(page.get_by_label(message("models.import_name", "ko"), exact=True)).to_have_value("")
     expect(page.get_by_text(message("warning.kobert_vocabulary", "ko", folder=str(studio.base)))).to_be_visible()
     assert "by_path" in names(studio.weights)
 
