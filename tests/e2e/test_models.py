@@ -87,7 +87,7 @@ def open_models(browser: Browser, studio: Studio) -> Iterator[Open]:
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.goto(f"{studio.address}/models")
         language = "ko" if locale.startswith("ko") else "en"
         button(page, "models.import_button", language).wait_for()
