@@ -15,9 +15,12 @@ from .language import say
 from .wording import sentence
 
 # Streamlit's own hint in a text box exists in English only; ours stands beside the button.
+# A table's own download writes cells as they are, which a spreadsheet may execute; ours stand below the tables.
 # Korean breaks lines between words, which browsers do only when told.
 _STYLE = """<style>
-[data-testid="InputInstructions"] { display: none; }
+[data-testid="InputInstructions"], [data-testid="stElementToolbarButton"]:has([aria-label="Download as CSV"]) {
+    display: none;
+}
 .stMain :is(h1, h2, h3, h4, p) { word-break: keep-all; overflow-wrap: anywhere; }
 </style>"""
 

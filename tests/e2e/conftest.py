@@ -90,7 +90,7 @@ def open_page(browser: Browser, server: str) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.set_default_timeout(60_000)
         page.goto(server + path)
-        page.get_by_role("textbox").wait_for()
+        page.get_by_test_id("stMain").get_by_role("heading").first.wait_for()
         return page
 
     yield open_
