@@ -198,7 +198,7 @@ def _list(works: bool) -> None:
     if said := st.session_state.pop(_SAID, None):
         st.error(said.text(current()), icon=":material/error:")
     for status in found:
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"job-{status.id}"):
             state = say("batch.list_stopped" if status.state in ("stopped", "interrupted") else _STATES[status.state])
             rows = say("batch.rows_of", done=status.done, total=status.total) if status.done < status.total else say(
                 "batch.rows_done", done=status.done)

@@ -177,12 +177,13 @@ def test_a_job_goes_on_when_the_page_is_left_and_can_be_stopped(page: Page) -> N
     expect(bar).to_contain_text("남음")
     other = page.context.new_page()  # another tab knows nothing but what is on the disk
     other.goto(page.url.partition("?")[0])
-    row = other.locator("[data-testid=stHorizontalBlock]", has_text="long.csv")
+    row = other.locator("[class*=st-key-job-]", has_text="long.csv")
     expect(row).to_contain_text("진행 중")
     assert row.get_by_role("button", name="지우기").count() == 0
     row.get_by_role("button", name="열기").click()
     other.get_by_role("button", name="멈추기").click()
     expect(page.get_by_text("중간에 멈췄습니다")).to_be_visible()
+    expect(page.get_by_text("문장, 확률이 높은 순서")).to_be_visible()
     text = page.get_by_test_id("stMain").inner_text()
     done = int(re.search(r"150,000행 중 ([\d,]+)행", text)[1].replace(",", ""))
     assert 0 < done < 150_000 and done == found(page)
@@ -190,7 +191,7 @@ def test_a_job_goes_on_when_the_page_is_left_and_can_be_stopped(page: Page) -> N
     expect(bar).to_be_visible()
     page.get_by_role("button", name="멈추기").click()
     page.get_by_role("button", name="다른 파일 채점하기").click()
-    row = page.locator("[data-testid=stHorizontalBlock]", has_text="long.csv")
+    row = page.locator("[class*=st-key-job-]", has_text="long.csv")
     row.get_by_role("button", name="지우기").click()
     page.get_by_role("button", name="완전히 지우기").click()
     expect(row).to_have_count(0)

@@ -43,7 +43,8 @@ def upload(app: AppTest, content: bytes, name: str = "a.csv") -> AppTest:
 
 def said(app: AppTest) -> str:
     assert not app.exception
-    return "\n".join(one.value for kind in (app.markdown, app.caption, app.error, app.warning, app.info) for one in kind)
+    kinds = (app.markdown, app.caption, app.error, app.warning, app.info)
+    return "\n".join(one.value for kind in kinds for one in kind)
 
 
 def labels(app: AppTest) -> list[str]:
