@@ -184,12 +184,16 @@ def _attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask
 
     torch's fused kernel, except for bfloat16 in bulk: there two batched products take half its time.
     """
-    if query.dtype is torch.float32 or query.shape[0] * query.shape[2] <= 32:
+    if _is_fused(query.dtype, query.shape[0] * query.shape[2]):
         return F.scaled_dot_product_attention(query, key, value, mask)
     weights = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(2, 3))
     if mask is not None:
         weights += mask
     return torch.matmul(weights.softmax(-1), value)
+
+
+def _is_fused(dtype: torch.dtype, tokens: int) -> bool:
+    return dtype is torch.float32 or tokens <= 32
 
 
 class _Group(NamedTuple):
@@ -218,19 +222,28 @@ def _groups(lengths: list[int], dtype: torch.dtype) -> Iterator[_Group]:
                 break
             stop += lengths[last]
             last += 1
-        yield _group(start, stop, torch.tensor(lengths[first:last]), dtype)
+        yield _group(start, stop, lengths[first:last], dtype)
         first, start = last, stop
 
 
-def _group(start: int, stop: int, lengths: torch.Tensor, dtype: torch.dtype) -> _Group:
-    width = int(lengths.max())
-    if width == int(lengths.min()):
+def _group(start: int, stop: int, lengths: list[int], dtype: torch.dtype) -> _Group:
+    width, count = max(lengths), len(lengths)
+    if not _is_fused(dtype, stop - start):
+        width, count = _round(width), _round(count)
+    if width == min(lengths) and count == len(lengths):
         return _Group(start, stop, width)
-    real = torch.arange(width) < lengths[:, None]
+    real = torch.arange(width) < torch.tensor(lengths + [0] * (count - len(lengths)))[:, None]
     take = torch.zeros(real.shape, dtype=torch.long)
     take[real] = torch.arange(stop - start)
     mask = torch.zeros(real.shape, dtype=dtype).masked_fill_(~real, -torch.inf)
+    mask[len(lengths) :] = 0  # of sentences that aren't there: whatever comes out is left
     return _Group(start, stop, width, take.flatten(), mask[:, None, None], real.flatten().nonzero().squeeze(1))
+
+
+def _round(size: int) -> int:
+    """`size` or a little more, of few values: oneDNN keeps a kernel of a third of a megabyte for every product."""
+    step = max(4, 2 ** (size.bit_length() - 3))
+    return -(-size // step) * step
 
 
 def _rounded(values: list[int]) -> torch.Tensor:

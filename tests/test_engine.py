@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from emotion_core import EmotionClassifier, EmotionError, cli, engine, packed, precision
+from emotion_core.inference import length_batches
 from emotion_core.packed import BertWeights, PackedBert
 
 CPU = torch.device("cpu")
@@ -72,6 +73,20 @@ def test_bfloat16_stays_near(bert, rows, expected, reordered: bool, monkeypatch:
     found = PackedBert(BertWeights.of(bert), torch.bfloat16)(rows).softmax(1).numpy()
     wanted = torch.tensor(expected).softmax(1).numpy()
     assert 0 < np.abs(found - wanted).mean() < 0.01
+
+
+def test_a_million_sentences_meet_few_shapes_of_products() -> None:
+    """oneDNN keeps a kernel for every one, so memory would grow with the file."""
+    draw = random.Random(0)
+    shapes, exact = set(), set()
+    for _ in range(100):
+        lengths = [min(max(int(draw.lognormvariate(2.85, 0.55)), 3), 512) for _ in range(2048)]
+        for batch in length_batches(lengths, PackedBert.tokens_a_batch):
+            for group in packed._groups([lengths[row] for row in batch], torch.bfloat16):
+                rows = group.stop - group.start if group.take is None else len(group.take)
+                shapes.add((rows // group.width, group.width))
+            exact.add((len(batch), lengths[batch[-1]]))
+    assert len(shapes) < 200 < len(exact)
 
 
 def test_padded_equals_transformers(bert, rows, expected) -> None:
