@@ -2,6 +2,8 @@
 
     python -m benchmarks.memory [--rows 1000000] [--model NAME]
 
+`shell_above_model_mb` is what `evaluate` needs beyond the model's own: the peak of a process that scores one sentence.
+
 Prints one JSON object; megabytes are of resident memory. Without --model a tiny random one is used, so that the rows
 weigh and not the model. Not a test: a million rows take minutes.
 """
@@ -39,8 +41,10 @@ def main() -> None:
         model = chosen.model or str(tiny(folder / "tiny"))
         found: dict[str, object] = {"rows": chosen.rows, "file_mb": round(file.stat().st_size / MB, 1)}
         few = write_file(folder / "few.csv", 100)
+        found["shell_one_sentence_mb"], _ = run(["predict", "오늘 정말 행복해요", "--model", model, "--device", "cpu"])
         found["shell_100_rows_mb"] = shell(few, model, folder)[0]  # Python, torch and the model
         found["shell_mb"], found["shell_seconds"] = shell(file, model, folder)
+        found["shell_above_model_mb"] = found["shell_mb"] - found["shell_one_sentence_mb"]
         found |= job(file, model, chosen.rows)
         print(json.dumps(found))
 
@@ -67,10 +71,14 @@ def tiny(folder: Path) -> Path:
 
 def shell(file: Path, model: str, folder: Path) -> tuple[int, float]:
     """(peak MB, seconds) of `evaluate` with both outputs."""
+    return run(["evaluate", str(file), "--model", model, "--device", "cpu", "--out", str(folder / "out.csv"), "--report",
+                str(folder / "report.json")])
+
+
+def run(command: list[str]) -> tuple[int, float]:
+    """(peak MB, seconds) of a command of the shell."""
     started = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "emotion_core", "evaluate", str(file), "--model", model, "--device", "cpu", "--out",
-         str(folder / "out.csv"), "--report", str(folder / "report.json")], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "emotion_core", *command], stdout=subprocess.DEVNULL)
     peak = watch(psutil.Process(process.pid), lambda: process.poll() is not None)
     assert process.returncode == 0
     return peak, round(time.monotonic() - started, 1)

@@ -24,7 +24,6 @@ from transformers.utils import logging
 from transformers.utils.logging import disable_progress_bar
 
 from emotion_core.labels import LABELS
-from tests.tiny import save_tiny_model
 from tests.tiny_kobert import save_tiny_kobert
 
 ROOT = Path(__file__).parents[1]
@@ -32,12 +31,11 @@ BUNDLED = ROOT / "weights" / "bundled"
 MODELS = ("kobert", "bundled")
 
 
-def arguments(description: str, models: tuple[str, ...] = MODELS, model: list[str] | None = None,
-              **defaults: int) -> argparse.Namespace:
-    """The options all benchmarks take, and an integer one for each of `defaults`; `model`: those taken by default."""
+def arguments(description: str, model: tuple[str, ...] = MODELS, **defaults: int) -> argparse.Namespace:
+    """The options all benchmarks take, and an integer one for each of `defaults`; `model`: those taken where none is named."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--model", choices=models, action="append",
-                        help=f"the model, more than once for more (default: {', '.join(model or models)})")
+    parser.add_argument("--model", choices=MODELS, action="append",
+                        help=f"may be given twice (default: {', '.join(model)})")
     parser.add_argument("--file", type=Path, help="sentences, one a line, instead of made-up ones")
     for name, value in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=value)
@@ -45,21 +43,17 @@ def arguments(description: str, models: tuple[str, ...] = MODELS, model: list[st
     warnings.filterwarnings("ignore", module="(torch|transformers).*")  # the exporter's, about what is meant
     disable_progress_bar()
     logging.set_verbosity_error()
-    options.model = options.model or model or list(models)
+    options.model = options.model or list(model)
     return options
 
 
 @contextmanager
 def folder_of(name: str) -> Iterator[Path]:
-    """The bundled model, or a random one of KoBERT's shape (12 × 768, 8,002 pieces) with pieces of the same make, or
-    the tests' tiny one."""
+    """The bundled model, or a random one of KoBERT's shape (12 × 768, 8,002 pieces) with pieces of the same make."""
     if name == "bundled":
         yield BUNDLED
         return
     with tempfile.TemporaryDirectory() as root:
-        if name == "tiny":
-            yield save_tiny_model(Path(root) / "tiny")
-            return
         folder = save_tiny_kobert(Path(root) / "kobert")
         config = BertForSequenceClassification.config_class(
             vocab_size=8002, pad_token_id=1, id2label=dict(enumerate(LABELS)),

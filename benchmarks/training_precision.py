@@ -23,7 +23,7 @@ PRECISIONS = ("fp32", "bf16")
 
 
 def main() -> None:
-    options = setting.arguments(__doc__, model=["bundled"], seeds=3, epochs=1, sentences=3500)
+    options = setting.arguments(__doc__, model=("bundled",), seeds=3, epochs=1, sentences=3500)
     print(setting.machine(), "\n")
     for name in options.model:
         with setting.folder_of(name) as folder:

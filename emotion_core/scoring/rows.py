@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 NO_LABEL = -1
 UNKNOWN_LABEL = -2
+MOST_REMEMBERED = 200_000
+"""Different sentences whose scores are kept for when they come again; at some 200 bytes each, 40 MB."""
 MOST_MEASURED = 20_000
 """Sentences that a survey has tokenized at most."""
 CPU_WINDOW = 256
@@ -124,7 +126,7 @@ def survey(table: TableFile, columns: Columns, classifier: EmotionClassifier | N
 def score(classifier: EmotionClassifier, table: TableFile, columns: Columns, after: int = 0) -> Iterator[Scored]:
     """The table's rows, scored, in order, a window at a time; the first `after` rows are passed over.
 
-    A sentence that came before isn't scored again.
+    A sentence that came before isn't scored again, unless `MOST_REMEMBERED` others lie between.
     """
     memory = _Memory()
     rows = islice(enumerate(table.rows(), 1), after, None)
@@ -140,7 +142,8 @@ def score(classifier: EmotionClassifier, table: TableFile, columns: Columns, aft
 
 
 class _Memory:
-    """What the model said of every sentence seen, by a 64-bit digest: about 150 bytes a sentence."""
+    """What the model said of the sentences seen, by a 64-bit digest. Full, it starts anew: memory has an end, and what
+    comes often is soon known again."""
 
     def __init__(self) -> None:
         self._place: dict[int, int] = {}
@@ -148,6 +151,9 @@ class _Memory:
         self._truncated = np.empty(WINDOW, bool)
 
     def learn(self, classifier: EmotionClassifier, texts: Iterable[str]) -> None:
+        texts = list(texts)
+        if len(self._place) + len(texts) > MOST_REMEMBERED:
+            self._place.clear()
         new = [text for text in texts if _digest(text) not in self._place]
         for text, result in zip(new, classifier.predict_many(new), strict=True):
             if isinstance(result, Skipped):

@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from ..messages import EmotionError
+
+if TYPE_CHECKING:
+    import pandas as pd  # only the pages have such tables; it is 70 MB
 
 EXCEL_ROWS = 1_048_576
 EXCEL_CELL = 32_767

@@ -22,7 +22,7 @@ from emotion_core.jobs import store, worker
 from emotion_core.labels import LABELS, NUM_LABELS
 from emotion_core.messages import EmotionError
 from emotion_core.scoring import file as scoring_file
-from emotion_core.scoring import job, output
+from emotion_core.scoring import job, output, rows
 from emotion_core.scoring.file import choose_columns, evaluate_file, open_table
 from emotion_core.scoring.results import Results
 from emotion_core.tables import TableFile, detect
@@ -137,6 +137,22 @@ def test_identical_sentences_are_scored_once_in_the_whole_file(tmp_path: Path, t
     monkeypatch.setattr(EmotionClassifier, "predict_many", counted)
     found = evaluate_file(path, model=str(tiny_folder))
     assert sorted(seen) == sorted(TEXTS) and found["scored"] == 6000
+
+
+def test_what_is_remembered_has_an_end_and_no_row_is_the_worse_for_it(tmp_path: Path, tiny_folder: Path,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(delimited([[f"문장 {n % 900}", "슬픔"] for n in range(3000)]).encode())
+    classifier, table = EmotionClassifier.load(tiny_folder, "cpu"), open_table(path)
+    columns = choose_columns(table)
+    whole = np.concatenate([part.logits for part in rows.score(classifier, table, columns)])
+    kept = []
+    learn = rows._Memory.learn
+    monkeypatch.setattr(rows._Memory, "learn", lambda self, *given: learn(self, *given) or kept.append(len(self._place)))
+    monkeypatch.setattr(rows, "MOST_REMEMBERED", 600)
+    cut = np.concatenate([part.logits for part in rows.score(classifier, table, columns)])
+    assert 300 < max(kept) <= 600
+    np.testing.assert_allclose(cut, whole, atol=1e-5)
 
 
 def test_the_order_of_rows_and_their_doubles_change_nothing(tmp_path: Path, tiny_folder: Path) -> None:
