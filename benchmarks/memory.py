@@ -99,6 +99,7 @@ def watch(process: psutil.Process, ended: object) -> int:
 def job(file: Path, model: str, rows: int) -> dict[str, object]:
     """The page's road: what this process grows by stands for the server."""
     from emotion_core import jobs, models
+    from emotion_core.scoring import export
     from emotion_core.scoring import job as scoring_job
     from emotion_core.scoring.file import choose_columns, open_table
     from emotion_core.scoring.results import Filter, Results
@@ -122,7 +123,18 @@ def job(file: Path, model: str, rows: int) -> dict[str, object]:
     for wanted in (Filter(), Filter(1, 2), Filter(only_wrong=True), Filter(text="슬펐어 1")):
         results.select(wanted)
     filtered = (time.monotonic() - clock) / 4
-    return {"job_mb": peak, "job_seconds": round(status.seconds, 1),
+    made = {}
+    for suffix in (".csv", ".xlsx"):
+        export.start(status, suffix, "ko")
+        making = export.find(status, suffix, "ko")
+        clock = time.monotonic()
+        pid = json.loads((making.folder / "process.json").read_text())["pid"]
+        most = watch(psutil.Process(pid), lambda id=making.id: jobs.status(id).ended)
+        making = jobs.status(making.id)
+        assert making.state == "finished", making
+        made[suffix] = {"file_mb": round(export.file_of(making).stat().st_size / MB, 1), "peak_mb": most,
+                        "seconds": round(time.monotonic() - clock, 1)}
+    return {"job_mb": peak, "downloads": made, "job_seconds": round(status.seconds, 1),
             "server_grows_by_survey_mb": round((surveyed - before) / MB),
             "server_grows_in_all_mb": round((here.memory_info().rss - before) / MB),
             "results_load_seconds": round(loaded, 2), "results_filter_seconds": round(filtered, 2)}

@@ -10,6 +10,7 @@ import streamlit as st
 
 from emotion_core import EmotionError, jobs
 from emotion_core.jobs import JobStatus, store
+from emotion_core.scoring import export
 from emotion_core.scoring import job as scoring_job
 from emotion_core.scoring.rows import MOST_MEASURED, Columns, Survey, check_labels
 from emotion_core.tables import TableFile
@@ -181,7 +182,7 @@ def _waited(status: JobStatus) -> float:
 def _recent() -> None:
     """Jobs of any tab, also from before the server was restarted."""
     st.subheader(say("batch.recent"))
-    jobs.sweep(scoring_job.KIND)
+    export.sweep()
     found = jobs.jobs(scoring_job.KIND)
     if not found:
         st.caption(say("batch.recent_empty"))
@@ -210,7 +211,7 @@ def _list(works: bool) -> None:
                 with st.popover(say("batch.delete"), icon=":material/delete:"):
                     st.markdown(say("batch.delete_warning"))
                     if st.button(say("batch.delete_confirm"), key=f"delete-{status.id}"):
-                        _do(jobs.delete, status.id)
+                        _do(export.delete, status.id)
                         st.rerun()
 
 

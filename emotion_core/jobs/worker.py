@@ -14,7 +14,7 @@ from typing import Any
 from ..messages import EmotionError
 from . import store
 
-KINDS = {"score": "emotion_core.scoring.job"}
+KINDS = {"score": "emotion_core.scoring.job", "export": "emotion_core.scoring.export"}
 """The module of each kind; its `run(context)` does the work and returns whether all of it is done (else: stopped)."""
 
 _EVERY_SECONDS = 0.3

@@ -8,7 +8,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,8 +15,7 @@ from .. import models
 from ..inference import EmotionClassifier
 from ..messages import EmotionError
 from ..tables import TableFile, change, detect, guess_columns
-from ..tables.writing import EXCEL_ROWS
-from .output import is_excel, write_output
+from .output import write_output
 from .rows import Columns, Scored, check_labels, score, survey
 from .totals import Totals
 
@@ -48,8 +46,6 @@ def evaluate_file(
     columns = choose_columns(table, text_column, label_column, labels)
     if columns.label is not None:
         check_labels(survey(table, columns), columns)
-    if out is not None and is_excel(Path(out)):
-        check_rows(table)
     classifier = EmotionClassifier.load(model, device)
     started, totals = time.monotonic(), Totals()
 
@@ -129,12 +125,6 @@ def check_target(path: Path, others: Sequence[Path]) -> None:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise models.unwritable(path.parent, error) from error
-
-
-def check_rows(table: TableFile) -> None:
-    """Raise EmotionError where `table` has more rows than an Excel sheet."""
-    if next(islice(table.rows(), EXCEL_ROWS - 1, None), None) is not None:
-        raise EmotionError("error.table.excel_rows", limit=EXCEL_ROWS - 1)
 
 
 def write_whole(path: Path, write: Callable[[Path], Result]) -> Result:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..messages import EmotionError
-
 if TYPE_CHECKING:
     import pandas as pd  # only the pages have such tables; it is 70 MB
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
 
 EXCEL_ROWS = 1_048_576
 EXCEL_CELL = 32_767
@@ -53,8 +53,8 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
 def write_xlsx(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
     """Write rows as they come to an XLSX; text is stored as text, so nothing in it is a formula or a link.
 
-    Returns how many cells were changed: cut at EXCEL_CELL, or rid of characters that no XML can hold.
-    Raises EmotionError for more rows than a sheet can have, OSError where the disk refuses.
+    Rows beyond EXCEL_ROWS go to further sheets under the same header. Returns how many cells were changed: cut at
+    EXCEL_CELL, or rid of characters that no XML can hold. Raises OSError where the disk refuses.
     """
     import xlsxwriter
     from xlsxwriter.exceptions import FileCreateError
@@ -62,29 +62,46 @@ def write_xlsx(path: Path, columns: Sequence[str], rows: Iterable[Sequence[objec
     # Rows wait in a temporary file; beside the target, so that a small /tmp is no limit.
     book = xlsxwriter.Workbook(str(path), {"constant_memory": True, "tmpdir": str(path.parent),
                                            "nan_inf_to_errors": True})
-    sheet = book.add_worksheet("emotions")
     bold, plain = book.add_format({"bold": True}), book.add_format()
-    sheet.freeze_panes(1, 0)
     changed = 0
-    for number, row in enumerate(chain([columns], rows)):
-        if number >= EXCEL_ROWS:
-            raise EmotionError("error.table.excel_rows", limit=EXCEL_ROWS - 1)
-        for place, cell in enumerate(row):
-            if isinstance(cell, bool):
-                sheet.write_boolean(number, place, cell)
-            elif isinstance(cell, int | float):
-                sheet.write_number(number, place, cell)
-            elif cell:
-                text = excel_text(str(cell))
-                changed += text != cell
-                if text.startswith("<r>"):  # xlsxwriter would take it for its own XML
-                    sheet.write_rich_string(number, place, text[:1], plain, text[1:])
-                else:
-                    sheet.write_string(number, place, text, bold if number == 0 else None)
+    for number, line, row in _on_sheets(columns, rows):
+        if line == 0:
+            sheet = book.add_worksheet(f"emotions {number}" if number > 1 else "emotions")
+            sheet.freeze_panes(1, 0)
+        changed += _write_line(sheet, line, row, plain, bold if line == 0 else None)
     try:
         book.close()
     except FileCreateError as error:
         raise error.args[0] from error
+    return changed
+
+
+def _on_sheets(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[
+        tuple[int, int, Sequence[object]]]:
+    """(sheet from 1, line from 0, cells) of the header and the rows; every sheet begins with the header."""
+    yield 1, 0, columns
+    for place, row in enumerate(rows):
+        number, line = place // (EXCEL_ROWS - 1) + 1, place % (EXCEL_ROWS - 1) + 1
+        if line == 1 and number > 1:
+            yield number, 0, columns
+        yield number, line, row
+
+
+def _write_line(sheet: Worksheet, line: int, row: Sequence[object], plain: Format, style: Format | None) -> int:
+    """Write one line; returns how many cells were changed. `plain` is a format that changes nothing."""
+    changed = 0
+    for place, cell in enumerate(row):
+        if isinstance(cell, bool):
+            sheet.write_boolean(line, place, cell)
+        elif isinstance(cell, int | float):
+            sheet.write_number(line, place, cell)
+        elif cell:
+            text = excel_text(str(cell))
+            changed += text != cell
+            if text.startswith("<r>"):  # xlsxwriter would take it for its own XML
+                sheet.write_rich_string(line, place, text[:1], plain, text[1:])
+            else:
+                sheet.write_string(line, place, text, style)
     return changed
 
 

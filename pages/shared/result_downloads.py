@@ -2,62 +2,128 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from emotion_core import figures
+from emotion_core import EmotionError, figures, jobs, models
 from emotion_core.jobs import JobStatus
-from emotion_core.jobs.store import read_json
 from emotion_core.labels import LABELS
+from emotion_core.scoring import export
 from emotion_core.scoring import job as scoring_job
-from emotion_core.scoring.output import write_output
 from emotion_core.scoring.results import Results
-from emotion_core.tables.writing import EXCEL_ROWS
 
 from .language import current, say
+from .wording import duration, reason, sentence
 
+AT_ONCE_ROWS = 20_000
+"""A file of more rows is made by a job, with its progress on the page; a smaller one when its button is pressed."""
+_EVERY_SECONDS = 0.7
 _LONGEST_NAME = 60
+_TABLES = {"CSV": (".csv", "text/csv"),
+           "XLSX": (".xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")}
 
 
 def show(status: JobStatus, results: Results, model: str) -> None:
-    """Draw the download buttons; a file is made when its button is pressed."""
+    """Draw the download buttons."""
     language = current()
-    fits = results.totals.rows < EXCEL_ROWS
-
-    def table(suffix: str) -> bytes:
-        source, _ = scoring_job.read_spec(read_json(status.folder / "spec.json"), status.folder)
-        with tempfile.TemporaryDirectory(prefix="emotion-download-") as place:
-            path = Path(place) / f"scored{suffix}"
-            write_output(path, source, scoring_job.parts(status.folder), language)
-            return path.read_bytes()
+    stem = "".join(c for c in Path(status.title).stem if c.isalnum() or c in "-_ ").strip()[:_LONGEST_NAME]
+    stem = stem or "emotions"
 
     def report() -> str:
         content = results.totals.report(model, status.seconds, language)
         return json.dumps(content, ensure_ascii=False, indent=1)
 
     st.subheader(say("batch.download"))
-    stem = "".join(c for c in Path(status.title).stem if c.isalnum() or c in "-_ ").strip()[:_LONGEST_NAME]
-    stem = stem or "emotions"
+    large = results.totals.rows > AT_ONCE_ROWS
     with st.container(horizontal=True):
-        _button("CSV", "csv", lambda: table(".csv"), f"{stem}_emotions.csv", "text/csv")
-        _button("XLSX", "xlsx", lambda: table(".xlsx"), f"{stem}_emotions.xlsx",
-                "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", disabled=not fits)
+        if not large:
+            for label, (suffix, kind) in _TABLES.items():
+                _button(label, label.lower(), lambda suffix=suffix: _table(status, suffix, language),
+                        f"{stem}_emotions{suffix}", kind)
         _button(say("batch.report"), "report", report, f"{stem}_report.json", "application/json")
         _button(say("batch.figures"), "figures", lambda: charts(results, language), f"{stem}_figures.html", "text/html")
-    if not fits:
-        st.caption(say("error.table.excel_rows", limit=EXCEL_ROWS - 1))
+    if large:
+        works = any(made and not made.ended for made in _made(status, language).values())
+        st.fragment(_large, run_every=_EVERY_SECONDS if works else None)(status, f"{stem}_emotions", language, works)
     st.caption(say("batch.download_hint"))
 
 
-def _button(label: str, key: str, make: object, name: str, kind: str, disabled: bool = False) -> None:
-    st.download_button(label, make, name, kind, on_click="ignore", icon=":material/download:", key=f"batch-{key}",
-                       disabled=disabled)
+def _large(status: JobStatus, stem: str, language: str, works: bool) -> None:
+    """The tables that take a while: a button that starts the making of each, its progress, then the download."""
+    found = _made(status, language)
+    if works and all(made is None or made.ended for made in found.values()):
+        st.rerun()  # nothing to watch any more
+    st.caption(say("batch.large", rows=status.done))
+    for label, made in found.items():
+        suffix, kind = _TABLES[label]
+        with st.container(key=f"batch-make-{label}"):
+            if made and not made.ended:
+                _progress(label, made)
+            elif made and (path := export.file_of(made)):
+                _button(say("batch.made", kind=label, size=path.stat().st_size / 1e6), label.lower(), path.read_bytes,
+                        f"{stem}{suffix}", kind)
+            else:
+                if made and made.state not in ("stopped", "finished"):
+                    st.error(reason(made.error or ("job.failed", {}), "job.failed"), icon=":material/error:")
+                if st.button(say("batch.make", kind=label), icon=":material/construction:", key=f"batch-start-{label}"):
+                    _start(status, suffix, language)
+
+
+def _made(status: JobStatus, language: str) -> dict[str, JobStatus | None]:
+    return {label: export.find(status, suffix, language) for label, (suffix, _) in _TABLES.items()}
+
+
+def _start(status: JobStatus, suffix: str, language: str) -> None:
+    try:
+        export.start(status, suffix, language)
+    except EmotionError as error:
+        st.error(sentence(error), icon=":material/error:")
+    else:
+        st.rerun()  # the fragment begins to watch
+
+
+def _progress(label: str, made: JobStatus) -> None:
+    if made.total and made.done >= made.total:
+        said = say("batch.make_ends", kind=label)
+    elif made.done and made.seconds_left is not None:
+        said = say("batch.make_progress", kind=label, done=made.done, total=made.total,
+                   left=duration(max(0.0, made.seconds_left)))
+    else:
+        said = say("batch.make_begins", kind=label)
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    left.progress(min(1.0, made.done / made.total) if made.total else 0.0, said)
+    right.button(say("batch.make_stop"), disabled=made.state == "stopping", key=f"batch-stop-{label}",
+                 on_click=_stop, args=(made.id,))
+
+
+def _stop(job: str) -> None:
+    with contextlib.suppress(EmotionError):  # deleted in another tab meanwhile
+        jobs.stop(job)
+
+
+def _table(status: JobStatus, suffix: str, language: str) -> bytes:
+    """The scored file, made now. What is raised is said beside the button."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="emotion-download-") as place:
+            path = Path(place) / f"scored{suffix}"
+            export.write(path, status.folder, scoring_job.parts(status.folder), language)
+            return path.read_bytes()
+    except EmotionError as error:
+        raise ValueError(error.text(language)) from error
+    except OSError as error:
+        raise ValueError(models.unwritable(Path(tempfile.gettempdir()), error).text(language)) from error
+
+
+def _button(label: str, key: str, make: Callable[[], str | bytes], name: str, kind: str) -> None:
+    st.download_button(label, make, name, kind, on_click="ignore", icon=":material/download:", key=f"batch-{key}")
 
 
 def charts(results: Results, language: str) -> bytes:

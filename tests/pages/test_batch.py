@@ -11,10 +11,13 @@ from streamlit.testing.v1 import AppTest
 
 from emotion_core import EmotionError, jobs
 from emotion_core.jobs import process, store, worker
+from emotion_core.jobs.process import launch
 from emotion_core.labels import LABELS
 from emotion_core.messages import message
+from emotion_core.scoring import export
 from emotion_core.scoring import job as scoring_job
 from emotion_core.scoring.file import choose_columns, open_table
+from pages.shared import result_downloads
 from tests.conftest import ROOT
 from tests.tables.files import delimited, xlsx
 
@@ -265,3 +268,86 @@ def test_pages_of_the_list(app: AppTest, tiny_folder: Path, tmp_path: Path) -> N
     app.checkbox(key="batch-wrong").check().run()
     shown = app.dataframe[0].value
     assert (shown[message("figure.true", "ko")] != shown[message("figure.predicted", "ko")]).all()
+
+
+@pytest.fixture
+def large(app: AppTest, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The page of a finished job that counts as a large one."""
+    monkeypatch.setattr(result_downloads, "AT_ONCE_ROWS", 100)
+    app.query_params["job"] = done(tiny_folder, tmp_path, ROWS)
+    return app.run()
+
+
+def downloads(app: AppTest) -> list[str]:
+    return [button.proto.label for button in app.get("download_button")]
+
+
+def test_a_large_table_is_made_on_demand(large: AppTest, in_here: None) -> None:
+    figures = [message("batch.report", "ko"), message("batch.figures", "ko")]
+    assert downloads(large) == figures and message("batch.large", "ko", rows=150) in said(large)
+    press(large, message("batch.make", "ko", kind="XLSX"))
+    made = jobs.jobs(export.KIND)
+    assert [one.state for one in made] == ["finished"]
+    size = export.file_of(made[0]).stat().st_size / 1e6
+    large.run()
+    assert downloads(large) == [*figures, message("batch.made", "ko", kind="XLSX", size=size)]
+    assert message("batch.make", "ko", kind="CSV") in labels(large)
+    assert message("batch.make", "ko", kind="XLSX") not in labels(large)
+    press(large, message("batch.back", "ko"))
+    assert labels(large).count(message("batch.open", "ko")) == 1  # the making of a table is no file that was scored
+    large.button(key=f"delete-{jobs.jobs(scoring_job.KIND)[0].id}").click().run()
+    assert jobs.jobs() == []  # the table too
+
+
+def test_a_small_table_needs_no_making(app: AppTest, tiny_folder: Path, tmp_path: Path) -> None:
+    app.query_params["job"] = done(tiny_folder, tmp_path, ROWS)
+    app.run()
+    assert downloads(app)[:2] == ["CSV", "XLSX"] and message("batch.make", "ko", kind="CSV") not in labels(app)
+
+
+def test_the_making_is_watched_and_stopped(large: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    children = []
+    monkeypatch.setattr(process, "launch", lambda folder, arguments: children.append(
+        launch(folder, ["-c", "import time; time.sleep(600)"])))
+    try:
+        press(large, message("batch.make", "ko", kind="CSV"))
+        made = jobs.jobs(export.KIND)[0]
+        assert message("batch.make_begins", "ko", kind="CSV") in progress(large)
+        store.write_json(made.folder / "status.json", {"state": "running", "done": 50, "total": 150, "seconds": 2})
+        large.run()
+        assert message("batch.make_progress", "ko", kind="CSV", done=50, total=150, left="4초") in progress(large)
+        assert len(large.metric) == 3 and message("batch.make", "ko", kind="XLSX") in labels(large)  # all else is there
+        store.write_json(made.folder / "status.json", {"state": "running", "done": 150, "total": 150, "seconds": 9})
+        large.run()
+        assert message("batch.make_ends", "ko", kind="CSV") in progress(large)
+        press(large, message("batch.make_stop", "ko"))
+        assert (made.folder / "stop").exists()
+        assert next(one for one in large.button if one.label == message("batch.make_stop", "ko")).disabled
+        children[0].kill()
+        children[0].wait(20)
+        large.run()
+        assert message("batch.make", "ko", kind="CSV") in labels(large) and not large.error
+    finally:
+        children[0].kill()
+
+
+def test_a_table_that_cannot_be_made_is_said(large: AppTest, in_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "write_output", full)
+        press(large, message("batch.make", "ko", kind="CSV"))
+    large.run()
+    assert [one.value for one in large.error] == [message("error.disk_full", "ko")] and not large.exception
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "launch", full)
+        press(large, message("batch.make", "ko", kind="XLSX"))
+    assert message("error.disk_full", "ko") in [one.value for one in large.error]
+    press(large, message("batch.make", "ko", kind="CSV"))
+    large.run()
+    assert not large.error and len(downloads(large)) == 3
+
+
+def progress(app: AppTest) -> list[str]:
+    return [one.proto.text for one in app.get("progress")]

@@ -21,7 +21,6 @@ from emotion_core.cli import main
 from emotion_core.jobs import store, worker
 from emotion_core.labels import LABELS, NUM_LABELS
 from emotion_core.messages import EmotionError
-from emotion_core.scoring import file as scoring_file
 from emotion_core.scoring import job, output, rows
 from emotion_core.scoring.file import choose_columns, evaluate_file, open_table
 from emotion_core.scoring.results import Results
@@ -319,17 +318,6 @@ def test_a_link_is_followed_and_stays(mixed: Path, tiny_folder: Path, tmp_path: 
     (tmp_path / "link.csv").symlink_to(folder / "out.csv")
     evaluate_file(mixed, model=str(tiny_folder), out=tmp_path / "link.csv")
     assert (tmp_path / "link.csv").is_symlink() and len(read_csv(folder / "out.csv")) == 8
-
-
-def test_too_many_rows_for_excel_are_told_before_the_work(mixed: Path, tiny_folder: Path, tmp_path: Path,
-                                                          monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring_file, "EXCEL_ROWS", 8)
-    evaluate_file(mixed, model=str(tiny_folder), out=tmp_path / "a.xlsx")
-    monkeypatch.setattr(scoring_file, "EXCEL_ROWS", 7)
-    monkeypatch.setattr(EmotionClassifier, "load", None)
-    with pytest.raises(EmotionError) as caught:
-        evaluate_file(mixed, model=str(tiny_folder), out=tmp_path / "b.xlsx")
-    assert caught.value.key == "error.table.excel_rows"
 
 
 def test_progress_is_told(mixed: Path, tiny_folder: Path) -> None:

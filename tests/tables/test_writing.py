@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import python_calamine
 
-from emotion_core.messages import EmotionError
 from emotion_core.tables import TableFile, detect, safe_cell, to_csv, writing
 from emotion_core.tables.writing import EXCEL_CELL, excel_text, write_csv, write_xlsx
 
@@ -92,12 +91,14 @@ def test_what_an_xlsx_cannot_hold_is_replaced_or_cut_and_counted(tmp_path: Path)
     assert excel_text("가" * EXCEL_CELL) == "가" * EXCEL_CELL
 
 
-def test_more_rows_than_excel_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_rows_than_a_sheet_has_go_to_further_sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "EXCEL_ROWS", 3)
-    write_xlsx(tmp_path / "a.xlsx", ["a"], [["가"], ["나"]])
-    with pytest.raises(EmotionError) as caught:
-        write_xlsx(tmp_path / "b.xlsx", ["a"], [["가"], ["나"], ["다"]])
-    assert caught.value.key == "error.table.excel_rows" and not (tmp_path / "b.xlsx").exists()
+    for count, sheets in ((0, [[]]), (2, [[0, 1]]), (3, [[0, 1], [2]]), (4, [[0, 1], [2, 3]])):
+        write_xlsx(tmp_path / "a.xlsx", ["a", "수"], ([f"가{n}", n] for n in range(count)))
+        book = python_calamine.CalamineWorkbook.from_path(str(tmp_path / "a.xlsx"))
+        found = [book.get_sheet_by_index(place).to_python() for place in range(len(book.sheet_names))]
+        assert found == [[["a", "수"], *([f"가{n}", n] for n in rows)] for rows in sheets]
+        assert book.sheet_names == ["emotions", "emotions 2"][: len(sheets)]
 
 
 def test_a_full_disk_is_an_oserror_from_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
