@@ -73,7 +73,7 @@ def _analyse(classifier: model_choice.EmotionClassifier) -> None:
     if any(result.truncated for result in results):
         notes.append("warning.truncated")
     st.session_state[_NOTES] = notes
-    st.session_state[_RESULTS] = [(result, classifier.name) for result in results]
+    st.session_state[_RESULTS] = [(result, model_choice.chosen().shown) for result in results]
     st.session_state[_HISTORY] = [*st.session_state.get(_HISTORY, []), *st.session_state[_RESULTS]][-MOST_HISTORY:]
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison", "DataFacts", "Epoch", "Metrics", "Point", "Run", "SweepPart", "all_runs", "compare", "data_of",
-    "delete", "execute", "find", "get", "log_tail", "metrics", "move", "move_to", "queue", "rename", "resume", "start",
-    "stop", "test_results", "use", "wake", "write_note", "zip_chunks", "zip_file", "zip_size",
+    "delete", "execute", "find", "get", "log_tail", "memory", "metrics", "move", "move_to", "queue", "rename", "resume",
+    "start", "stop", "test_results", "use", "wake", "write_note", "zip_chunks", "zip_file", "zip_size",
 ]
 
 
@@ -60,6 +60,19 @@ def metrics(run: str) -> Metrics:
 @functools.lru_cache(maxsize=32)
 def _read_metrics(folder: Path, size: int, changed: int) -> Metrics:
     return _metrics.read(folder)
+
+
+def memory(run: str) -> int:
+    """Bytes of main memory that the run's process holds now; 0 where it has none."""
+    import psutil
+
+    from ..jobs.store import alive, read_json
+
+    folder = folder_of(run)
+    try:
+        return psutil.Process(int(read_json(folder / "process.json")["pid"])).memory_info().rss if alive(folder) else 0
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return 0
 
 
 def log_tail(run: str, lines: int = 200) -> str:

@@ -34,14 +34,14 @@ class Measuring:
         """Since it began."""
         return time.monotonic() - self._began
 
-    def start(self, choice: DataChoice, base: str, config: TrainingConfig) -> None:
+    def start(self, choice: DataChoice, base: str, config: TrainingConfig, device: str | None) -> None:
         """Begin, or do nothing where it is under way."""
         with self._starting:
             if self.running:
                 return
             self.found = self.error = None
             self._began = time.monotonic()
-            self._thread = threading.Thread(target=self._work, args=(choice, base, config), daemon=True)
+            self._thread = threading.Thread(target=self._work, args=(choice, base, config, device), daemon=True)
             self._thread.start()
 
     def join(self, seconds: float) -> None:
@@ -49,9 +49,9 @@ class Measuring:
         if self._thread:
             self._thread.join(seconds)
 
-    def _work(self, choice: DataChoice, base: str, config: TrainingConfig) -> None:
+    def _work(self, choice: DataChoice, base: str, config: TrainingConfig, device: str | None) -> None:
         try:
-            self.found = estimate(choice, base, config)
+            self.found = estimate(choice, base, config, device)
         except EmotionError as error:
             self.error = error
         except Exception as error:  # the upload went with its session, a full disk
@@ -65,7 +65,7 @@ def of(what: str) -> Measuring:
     return Measuring()
 
 
-def key(choice: DataChoice, base: str, config: TrainingConfig) -> str:
+def key(choice: DataChoice, base: str, config: TrainingConfig, device: str | None) -> str:
     """What tells one measuring from another; epochs only multiply it."""
-    return repr((choice.table.source, choice.columns, base, config.with_changes(
+    return repr((choice.table.source, choice.columns, base, device, config.with_changes(
         epochs=1, seed=0, split_seed=None, patience=0, warmup_ratio=0.1, learning_rate=None, dropout=0.1)))

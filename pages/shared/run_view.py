@@ -16,6 +16,8 @@ from .language import current, say
 from .wording import duration, plain, reason
 
 REFRESH_SECONDS = 1.0
+LOG_LINES = 200
+_GIGABYTE = 1024**3
 _SAID, _USED = "run-said", "run-used"
 ICONS = {"queued": ":material/schedule:", "running": ":material/play_circle:", "stopping": ":material/pending:",
          "finished": ":material/check_circle:", "stopped": ":material/pause_circle:", "failed": ":material/error:",
@@ -67,9 +69,11 @@ def _watch(run: str, state: str) -> None:
         st.progress(min(1.0, found.step / found.steps) if found.steps else 0.0,
                     f"{say(PHASES.get(found.phase, STATES[found.state]))} · {said}")
         left = duration(found.seconds_left) if found.seconds_left is not None else "–"
-        for place, (key, value) in zip(st.columns(3), (
+        memory = runs.memory(found.id)
+        for place, (key, value) in zip(st.columns(4), (
                 ("run.left", left), ("run.rate", say("run.rate_value", rate=found.rate) if found.rate else "–"),
-                ("run.worked", duration(found.seconds))), strict=True):
+                ("run.worked", duration(found.seconds)),
+                ("run.memory", f"{memory / _GIGABYTE:.1f} GB" if memory else "–")), strict=True):
             place.metric(say(key), value)
     st.caption(say("training.goes_on"))
     with st.container(horizontal=True):
@@ -139,14 +143,18 @@ def _test(run: Run) -> None:
 
 
 def _log(run: Run) -> None:
-    text = runs.log_tail(run.id)
     st.caption(str(run.folder / "log.txt"))
-    if text:
+    if run.ended:
+        _log_text(run.id)
+    else:
+        st.fragment(_log_text, run_every=2 * REFRESH_SECONDS)(run.id)
+
+
+def _log_text(run: str) -> None:
+    if text := runs.log_tail(run, LOG_LINES):
         st.code(text, language=None, wrap_lines=True, height=320)
     else:
         st.caption(say("run.log_empty"))
-    if not run.ended:
-        st.button(say("run.log_again"), icon=":material/refresh:")
 
 
 def _rename(run: Run) -> None:

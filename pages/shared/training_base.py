@@ -8,14 +8,14 @@ from pathlib import Path
 import streamlit as st
 
 from emotion_core import bases, hub, kobert
-from emotion_core.models import BUNDLED, saved_models
+from emotion_core.models import BUNDLED, devices, saved_models
 
 from .language import say
 from .training_settings import key
 from .wording import distinct, plain
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
-_BASE, _FOLDER = "training-base", "training-base-folder"
+_BASE, _FOLDER, _DEVICE = "training-base", "training-base-folder", "training-device"
 _OTHER = "?"
 
 
@@ -53,6 +53,15 @@ def choose() -> str | None:
     st.radio(say("setting.head"), list(heads), format_func=lambda one: say(heads[one]), horizontal=True,
              key=key("head"), help=say("setting.head_help"), persist_state="session")
     return base
+
+
+def device() -> str | None:
+    """The device to train on, asked where there are several; None is the best one."""
+    here = devices()
+    if len(here) < 2:
+        return None
+    return st.selectbox(say("training.device"), here, key=_DEVICE, help=say("training.device_help"),
+                        persist_state="session")
 
 
 def _is_folder(path: str) -> bool:

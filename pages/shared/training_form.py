@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -22,12 +23,32 @@ from . import measuring, training_base, training_data, training_settings
 from .language import current, say
 from .wording import duration
 
-_TOKEN, _NAME, _SWEEP, _STARTED = "training-token", "training-name", "training-sweep", "training-started"
+_TOKEN, _NAME, _SWEEP = "training-token", "training-name", "training-sweep"
 _SUGGESTED = {"batch_size": (16, 32, 64), "learning_rate": (2e-5, 5e-5, 1e-4), "dropout": (0.1, 0.3, 0.5),
               "seeds": (1, 2, 3, 4, 5)}
 _READ: dict[str, Callable[[str], Any]] = {"batch_size": int, "learning_rate": float, "dropout": float, "seeds": int}
 _REFRESH_SECONDS = 1.0
 _GIGABYTE = 1024**3
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What the form asks for; `plan` where it is a sweep, with `config` its first run's."""
+
+    choice: DataChoice
+    base: str
+    config: TrainingConfig
+    device: str | None
+    plan: SweepPlan | None
+
+    @property
+    def measured(self) -> measuring.Measuring:
+        """Its estimate."""
+        return measuring.of(measuring.key(self.choice, self.base, self.config, self.device))
+
+    def measure(self) -> None:
+        """Begin to measure."""
+        self.measured.start(self.choice, self.base, self.config, self.device)
 
 
 def show(opened: Callable[[str, str], None]) -> None:
@@ -42,6 +63,7 @@ def show(opened: Callable[[str, str], None]) -> None:
     report_place = st.container()
     st.subheader(say("training.base"))
     base = training_base.choose()
+    device = training_base.device()
     st.subheader(say("training.settings"))
     training_settings.draw(fixed_test=choice is not None and choice.test_table is not None)
     config = _config()
@@ -51,8 +73,10 @@ def show(opened: Callable[[str, str], None]) -> None:
             good = _report(choice, base, config)
     fine, plan = _sweep(config) if config else (False, None)
     if good and fine and choice and base and config:
-        found = _estimate(choice, base, config, plan)
-        _start(choice, base, config, plan, found, opened)
+        one = plan.configs[0] if plan else config
+        wanted = _Wanted(choice, base, one, device, plan if plan and plan.count > 1 else None)
+        _estimate(wanted)
+        _start(wanted, opened)
     else:
         st.caption(say("training.not_ready"))
 
@@ -117,40 +141,39 @@ def _values(chosen: list[str], read: Callable[[str], Any]) -> tuple[Any, ...]:
         raise EmotionError("error.sweep.values", text=", ".join(chosen)[:100]) from error
 
 
-def _estimate(choice: DataChoice, base: str, config: TrainingConfig, plan: SweepPlan | None) -> Estimate | None:
+def _estimate(wanted: _Wanted) -> None:
     """What it will take, once measured."""
-    measured = measuring.of(measuring.key(choice, base, config))
+    measured = wanted.measured
     with st.container(border=True):
         if measured.running:
-            _watch_measuring(choice, base, config)
-            return None
+            _watch_measuring(wanted)
+            return
         if measured.error:
             st.error(measured.error.text(current()), icon=":material/error:")
         if measured.found:
-            _say_estimate(measured.found, config, plan)
+            _say_estimate(measured.found, wanted)
         else:
-            st.markdown(say("training.estimate_about"))
+            st.markdown(say("sweep.estimate_first" if wanted.plan else "training.estimate_about"))
         st.button(say("training.estimate_again" if measured.found else "training.estimate"), icon=":material/timer:",
-                  on_click=measured.start, args=(choice, base, config))
-    return measured.found
+                  on_click=wanted.measure)
 
 
 @st.fragment(run_every=_REFRESH_SECONDS)
-def _watch_measuring(choice: DataChoice, base: str, config: TrainingConfig) -> None:
-    measured = measuring.of(measuring.key(choice, base, config))
+def _watch_measuring(wanted: _Wanted) -> None:
+    measured = wanted.measured
     if not measured.running:
         st.rerun()
     st.markdown(":material/timer: " + say("training.estimating", passed=duration(measured.seconds)))
 
 
-def _say_estimate(found: Estimate, config: TrainingConfig, plan: SweepPlan | None) -> None:
-    seconds = plan.seconds(found) if plan else found.seconds_per_epoch * config.epochs
+def _say_estimate(found: Estimate, wanted: _Wanted) -> None:
+    seconds = wanted.plan.seconds(found) if wanted.plan else found.seconds_per_epoch * wanted.config.epochs
     st.markdown(say(
         "training.estimate_said", time=duration(seconds), epoch=duration(found.seconds_per_epoch),
         rate=found.sentences_per_second, memory=found.memory / _GIGABYTE, free=found.free_memory / _GIGABYTE,
         disk=found.disk / _GIGABYTE, free_disk=found.free_disk / _GIGABYTE))
     st.caption(say("training.estimate_how", steps=found.measured_steps, precision=found.precision, device=found.device))
-    if plan and plan.count > 1:
+    if wanted.plan:
         st.caption(say("sweep.estimate_how"))
     if found.busy:
         st.caption(say("training.estimate_busy"))
@@ -158,15 +181,14 @@ def _say_estimate(found: Estimate, config: TrainingConfig, plan: SweepPlan | Non
         st.warning(say("training.estimate_tight"), icon=":material/warning:")
 
 
-def _start(choice: DataChoice, base: str, config: TrainingConfig, plan: SweepPlan | None, found: Estimate | None,
-           opened: Callable[[str, str], None]) -> None:
+def _start(wanted: _Wanted, opened: Callable[[str, str], None]) -> None:
     name = st.text_input(say("training.name"), key=_NAME, max_chars=LONGEST_NAME, persist_state="session",
                          placeholder=say("training.name_empty"))
-    many = plan is not None and plan.count > 1
-    said = say("sweep.start", count=plan.count) if plan and many else say("training.start")
     # The same token never starts a second run, so that a second click, or one after a lost connection, opens the first.
-    asked = repr((choice.table.source, choice.columns, base, config, plan, name))
+    asked = repr((wanted.choice.table.source, wanted.choice.columns, wanted.base, wanted.config, wanted.device,
+                  wanted.plan, name))
     token = f"{st.session_state.setdefault(_TOKEN, secrets.token_hex(8))}-{_digest(asked)}"
+    said = say("sweep.start", count=wanted.plan.count) if wanted.plan else say("training.start")
     pressed = st.button(said, type="primary", icon=":material/play_arrow:", key="training-start")
     waiting = sum(not run.ended for run in runs.all_runs())
     st.caption(say("training.start_waits", count=waiting) if waiting else say("training.goes_on"))
@@ -174,16 +196,15 @@ def _start(choice: DataChoice, base: str, config: TrainingConfig, plan: SweepPla
         return
     try:
         with st.spinner(say("training.starting"), show_time=True):
-            if plan and many:
-                kind, made = "sweep", sweeps.start(plan, choice, base, name, token=token)
+            if wanted.plan:
+                made = sweeps.start(wanted.plan, wanted.choice, wanted.base, name, wanted.device, token)
             else:
-                one = plan.configs[0] if plan else config
-                kind, made = "run", runs.start(choice, base, one, name, token=token)
+                made = runs.start(wanted.choice, wanted.base, wanted.config, name, device=wanted.device, token=token)
     except EmotionError as error:
         st.error(error.text(current()), icon=":material/error:")
         return
     del st.session_state[_TOKEN]
-    opened(kind, made)
+    opened("sweep" if wanted.plan else "run", made)
     st.rerun()
 
 

@@ -24,6 +24,9 @@ FLAGS = ["--disable-background-networking", "--disable-component-update", "--dis
 expect.set_options(timeout=30_000)  # a busy machine takes its time; what isn't there at all fails then too
 
 
+expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
