@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from ..messages import EmotionError
 from . import store
@@ -56,15 +54,6 @@ def _chunks(model: Path, run: str) -> Iterator[bytes]:
 def zip_size(run: str) -> int:
     """Bytes of the model's files; the zip is a few hundred bytes a file larger."""
     return sum(file.stat().st_size for file in _model(run).iterdir())
-
-
-def zip_file(run: str) -> IO[bytes]:
-    """The zip as an open temporary file, at its beginning; gone when it is closed."""
-    file = tempfile.TemporaryFile(prefix="emotion-")  # noqa: SIM115  the caller closes it
-    for part in zip_chunks(run):
-        file.write(part)
-    file.seek(0)
-    return file
 
 
 def _model(run: str) -> Path:

@@ -106,8 +106,10 @@ def _ended(run: Run, close: Callable[[], None]) -> None:
         if run.model_name:
             st.button(say("run.use"), type="secondary" if run.resumable else "primary", icon=":material/check:",
                       on_click=_use, args=(run,))
-            st.download_button(say("run.download"), lambda: runs.zip_file(run.id), f"{_stem(run)}.zip",
-                               "application/zip", icon=":material/download:", on_click="ignore", key="run-download")
+            st.download_button(
+                say("run.download", size=runs.zip_size(run.id) / 1024**2), lambda: b"".join(runs.zip_chunks(run.id)),
+                f"{_stem(run)}.zip", "application/zip", icon=":material/download:", on_click="ignore",
+                key="run-download")
         _rename(run)
         _delete(run, close)
     if st.session_state.get(_USED) == run.id:

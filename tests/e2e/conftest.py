@@ -24,7 +24,7 @@ FLAGS = ["--disable-background-networking", "--disable-component-update", "--dis
 expect.set_options(timeout=30_000)  # a busy machine takes its time; what isn't there at all fails then too
 
 
-expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
+expect.set_options(timeout=120_000)  # a busy machine is slow, not wrong
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

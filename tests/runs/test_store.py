@@ -67,8 +67,7 @@ def test_the_zip_is_the_model(finished: str, tmp_path: Path) -> None:
     ours, theirs = (EmotionClassifier.load(folder, "cpu").predict("가나다").logits
                     for folder in (tmp_path / "out" / finished, runs.get(finished).folder / "model"))
     np.testing.assert_array_equal(ours, theirs)
-    with runs.zip_file(finished) as file:
-        assert len(file.read()) == len(packed) > runs.zip_size(finished)
+    assert len(packed) > runs.zip_size(finished) > 0.9 * len(packed)
 
 
 def test_a_damaged_run_is_listed_and_nothing_else_suffers(finished: str, weights: Path) -> None:
