@@ -6,16 +6,19 @@ import streamlit as st
 
 from emotion_core.messages import message
 
-_KEY = "language"
+_KEY, _LAST = "language", "language-last"
 _NAMES = {"ko": "한국어", "en": "English"}
 
 
 def current() -> str:
     """ "ko" or "en": the switch, else the browser's language; Korean where that is unknown."""
-    if _KEY not in st.session_state:
+    chosen = st.session_state.get(_KEY)
+    if chosen not in _NAMES:  # not drawn yet, or a browser that sent the switch before it knew its value
         locale = st.context.locale
-        st.session_state[_KEY] = "ko" if locale is None or locale.lower().startswith("ko") else "en"
-    return st.session_state[_KEY]
+        browsers = "ko" if locale is None or locale.lower().startswith("ko") else "en"
+        chosen = st.session_state.get(_LAST, browsers)
+    st.session_state[_LAST] = chosen
+    return chosen
 
 
 def say(key: str, **values: object) -> str:
@@ -25,7 +28,7 @@ def say(key: str, **values: object) -> str:
 
 def switch() -> None:
     """The language switch; one of the two is always chosen."""
-    current()
+    st.session_state[_KEY] = current()
     st.segmented_control(
         say("language.label"), list(_NAMES), format_func=_NAMES.__getitem__, required=True, key=_KEY,
         label_visibility="collapsed",

@@ -263,7 +263,7 @@ def test_runs_are_chosen_in_the_table_compared_and_deleted(open_training: Open, 
     page = open_training()
     page.get_by_role("tab", name=message("training.tab_runs", "ko")).click()
     table = page.locator(".st-key-runs-chosen")
-    canvas = table.locator("canvas").first
+    canvas = table.locator(".dvn-scroller")  # lies over the canvas
     canvas.wait_for()
     expect(button(page, "runs.compare", count=0)).to_be_disabled()
     for row in (0, 1):
@@ -290,7 +290,7 @@ def test_a_row_of_the_table_opens_its_run(open_training: Open, done: Callable[..
     run = done("하나뿐")
     page = open_training()
     page.get_by_role("tab", name=message("training.tab_runs", "ko")).click()
-    canvas = page.locator(".st-key-runs-chosen canvas").first
+    canvas = page.locator(".st-key-runs-chosen .dvn-scroller")
     canvas.wait_for()
     canvas.click(position={"x": 70, "y": 35 + 17})
     expect(page.get_by_role("heading", name="하나뿐")).to_be_visible()
