@@ -58,7 +58,7 @@ def lines(curves: Sequence[Curve], language: str, *, percent: bool = False) -> g
             opacity=0.45 if curve.faint else 1, marker={"size": 7},
             hovertemplate=f"%{{fullData.name}}<br>{message('figure.epoch', language)} %{{x:.2~f}}: "
                           f"%{{y{form}}}<extra></extra>")
-    _lay_out(figure, _HEIGHT)
+    _lay_out(figure, _HEIGHT + 20 * max(0, len(drawn) - 3))  # the legend stands above the curves
     last = max((float(curve.epoch[-1]) for curve in drawn), default=1.0)
     figure.update_xaxes(title=message("figure.epoch", language), range=[0, max(1.0, last) * 1.03], fixedrange=True,
                         **({"dtick": 1} if last <= _SINGLE_EPOCHS // 2 else {}))

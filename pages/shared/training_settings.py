@@ -113,6 +113,8 @@ def written(name: str, value: Any) -> str:
     setting = _BY_NAME.get(name)
     if value is None:
         return say("training.same_seed") if name == "split_seed" else "–"
+    if name == "optimizer":
+        return {"adamw": "AdamW", "sgd": "SGD"}.get(value, str(value))
     if setting and setting.kind == "choice":
         said = dict(setting.choices)
         return say(said[value]) if value in said else str(value)
