@@ -82,12 +82,6 @@ def saved_models() -> list[SavedModel]:
     return [*sorted(filter(None, found), key=lambda saved: (saved.name != BUNDLED, saved.name)), *runs]
 
 
-def shown_name(folder: Path) -> str:
-    """What a person calls the model in `folder`, also after it has gone from `weights/`."""
-    known = next((saved.shown for saved in saved_models() if saved.folder == folder), None)
-    return known or (folder.parent.name if folder.name == "model" else folder.name)
-
-
 def devices() -> list[str]:
     """The names of the devices that this machine can train on, the best first."""
     import torch
