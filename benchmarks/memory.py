@@ -41,7 +41,8 @@ def main() -> None:
         model = chosen.model or str(tiny(folder / "tiny"))
         found: dict[str, object] = {"rows": chosen.rows, "file_mb": round(file.stat().st_size / MB, 1)}
         few = write_file(folder / "few.csv", 100)
-        found["shell_one_sentence_mb"], _ = run(["predict", "오늘 정말 행복해요", "--model", model, "--device", "cpu"])
+        one = ["predict", "오늘 정말 행복해요", "--model", model, "--device", "cpu"]
+        found["shell_one_sentence_mb"], _ = run(one)
         found["shell_100_rows_mb"] = shell(few, model, folder)[0]  # Python, torch and the model
         found["shell_mb"], found["shell_seconds"] = shell(file, model, folder)
         found["shell_above_model_mb"] = found["shell_mb"] - found["shell_one_sentence_mb"]

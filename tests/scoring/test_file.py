@@ -146,8 +146,9 @@ def test_what_is_remembered_has_an_end_and_no_row_is_the_worse_for_it(tmp_path: 
     columns = choose_columns(table)
     whole = np.concatenate([part.logits for part in rows.score(classifier, table, columns)])
     kept = []
-    learn = rows._Memory.learn
-    monkeypatch.setattr(rows._Memory, "learn", lambda self, *given: learn(self, *given) or kept.append(len(self._place)))
+    recall = rows._Memory.recall
+    monkeypatch.setattr(
+        rows._Memory, "recall", lambda self, texts: kept.append(len(self._place)) or recall(self, texts))
     monkeypatch.setattr(rows, "MOST_REMEMBERED", 600)
     cut = np.concatenate([part.logits for part in rows.score(classifier, table, columns)])
     assert 300 < max(kept) <= 600
