@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from emotion_core import EmotionClassifier, runs
+from emotion_core import EmotionClassifier, EmotionError, runs
 from emotion_core.jobs.store import write_json
 from emotion_core.labels import LABELS
 from emotion_core.messages import message
@@ -234,9 +234,10 @@ def test_a_damaged_run_is_shown_as_damaged_and_nothing_else_suffers(app: AppTest
 def test_a_failed_run_says_why_and_an_interrupted_one_resumes(app: AppTest, made: Callable[..., str]) -> None:
     run = made(work=False)
     folder = runs.get(run).folder
-    store.write_status(folder, "failed", runs.store.EmotionError("error.disk_full"))
-    show(app, run=run)
-    assert [error.value for error in app.error] == [ko("error.disk_full")]
+    for error in (EmotionError("error.disk_full"), EmotionError("error.training.diverged", step=3, learning_rate=0.5)):
+        store.write_status(folder, "failed", error)
+        show(app, run=run)
+        assert [shown.value for shown in app.error] == [error.text("ko")]
     store.write_status(folder, "running", step=5, steps=6, epoch=0.8)
     write_json(folder / "process.json", {"pid": 2**22 + 1, "create_time": 1.0})
     app.run()
