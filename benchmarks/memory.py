@@ -72,8 +72,8 @@ def tiny(folder: Path) -> Path:
 
 def shell(file: Path, model: str, folder: Path) -> tuple[int, float]:
     """(peak MB, seconds) of `evaluate` with both outputs."""
-    return run(["evaluate", str(file), "--model", model, "--device", "cpu", "--out", str(folder / "out.csv"), "--report",
-                str(folder / "report.json")])
+    return run(["evaluate", str(file), "--model", model, "--device", "cpu", "--out", str(folder / "out.csv"),
+                "--report", str(folder / "report.json")])
 
 
 def run(command: list[str]) -> tuple[int, float]:

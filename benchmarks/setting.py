@@ -32,7 +32,10 @@ MODELS = ("kobert", "bundled")
 
 
 def arguments(description: str, model: tuple[str, ...] = MODELS, **defaults: int) -> argparse.Namespace:
-    """The options all benchmarks take, and an integer one for each of `defaults`; `model`: those taken where none is named."""
+    """The options all benchmarks take, and an integer one for each of `defaults`.
+
+    `model`: those taken where none is named.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--model", choices=MODELS, action="append",
                         help=f"may be given twice (default: {', '.join(model)})")

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import setting
-from emotion_core import models
 from emotion_core.training.config import TrainingConfig
 from emotion_core.training.data import read, sample_set
 from emotion_core.training.run import train
