@@ -15,8 +15,8 @@ from emotion_core.scoring import job as scoring_job
 from emotion_core.scoring.rows import MOST_MEASURED, Columns, Survey, check_labels
 from emotion_core.tables import TableFile
 from pages.shared import frame, model_choice, results_view, table_input
-from pages.shared.language import current, say
-from pages.shared.wording import duration, plain, reason, when
+from pages.shared.language import say
+from pages.shared.wording import duration, plain, reason, sentence, when
 
 REFRESH_SECONDS = 0.7
 _LIST_SECONDS = 2.0
@@ -34,13 +34,13 @@ def main() -> None:
     if "job" not in st.query_params and _LAST in st.session_state:  # back from another page
         st.query_params.from_dict(st.session_state[_LAST])
     if said := st.session_state.pop(_SAID, None):
-        st.error(said.text(current()), icon=":material/error:")
+        st.error(sentence(said), icon=":material/error:")
     if chosen := st.query_params.get("job"):
         try:
             status = jobs.status(chosen)
         except EmotionError as error:
             _close()
-            st.warning(error.text(current()), icon=":material/info:")
+            st.warning(sentence(error), icon=":material/info:")
         else:
             _job(status)
             st.session_state[_LAST] = st.query_params.to_dict()
@@ -50,7 +50,7 @@ def main() -> None:
         if chosen_table := table_input.choose():
             _plan(*chosen_table)
     except EmotionError as error:
-        st.error(error.text(current()), icon=":material/error:")
+        st.error(sentence(error), icon=":material/error:")
     _recent()
 
 
@@ -62,8 +62,8 @@ def _plan(table: TableFile, columns: Columns, name: str) -> None:
         chosen = table_input.mapping(dict(found.unknown))
         columns = Columns(columns.text, columns.label, chosen)
         found = table_input.found_in(table, columns, classifier) if chosen else found
-    st.markdown("\n".join(f"- {line}" for line in _lines(found, table, columns, classifier.max_length)))
     check_labels(found, columns)
+    st.markdown("\n".join(f"- {line}" for line in _lines(found, table, columns, classifier.max_length)))
     if found.empty == found.rows:
         st.warning(say("batch.all_empty", column=plain(table.columns[columns.text])), icon=":material/info:")
         return
@@ -197,7 +197,7 @@ def _list(works: bool) -> None:
     if works and all(one.ended for one in found):
         st.rerun()  # nothing to watch any more
     if said := st.session_state.pop(_SAID, None):
-        st.error(said.text(current()), icon=":material/error:")
+        st.error(sentence(said), icon=":material/error:")
     for status in found:
         with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"job-{status.id}"):
             state = say("batch.list_stopped" if status.state in ("stopped", "interrupted") else _STATES[status.state])

@@ -7,7 +7,8 @@ import streamlit as st
 from emotion_core import EmotionError, runs
 from emotion_core.runs import sweeps
 from pages.shared import frame, queue_view, results_view, run_view, runs_table, sweep_view, training_form
-from pages.shared.language import current, say
+from pages.shared.language import say
+from pages.shared.wording import sentence
 
 OPENED = ("run", "sweep", "compare")
 """What the URL may name: one run, one sweep, or several runs side by side."""
@@ -27,7 +28,7 @@ def main() -> None:
     except EmotionError as error:
         if error.key not in ("error.run.missing", "error.sweep.missing"):
             raise
-        st.warning(error.text(current()), icon=":material/info:")
+        st.warning(sentence(error), icon=":material/info:")
         _close()
     if chosen := st.query_params.get("compare"):
         runs_table.compare(chosen.split(","), _close, _open)

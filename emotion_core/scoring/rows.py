@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,8 +88,8 @@ class Scored:
 
 
 def label_text(cell: object) -> str:
-    """A label as it is written in the file: composed, without blanks around it."""
-    return unicodedata.normalize("NFC", str(cell)).strip()
+    """A label as it is written in the file, cleaned as sentences are: web pages give blanks that nobody sees."""
+    return clean(str(cell))
 
 
 def survey(table: TableFile, columns: Columns, classifier: EmotionClassifier | None = None) -> Survey:

@@ -20,6 +20,7 @@ LARGEST_FILE = 300_000_000
 """Bytes."""
 MOST_COLUMNS = 200
 _HEAD = 100  # rows that are looked at for names and width
+_FEW_SHEETS = 5  # that are looked at one by one
 
 Cell = str | int | float | bool
 
@@ -82,7 +83,7 @@ def _detect_sheet(path: Path) -> Source:
     """The first sheet whose columns have a name that is known, else the first with rows."""
     names = workbook.sheets(path)
     filled: Source | None = None
-    for name in names:
+    for name in names if len(names) <= _FEW_SHEETS else _likely_sheets(path):
         source = _with_header(Source(path, header=True, sheet=name, sheets=names))
         if source and any(columns.names_columns(row) for row in islice(_raw_rows(source), _HEAD)):
             return source
@@ -90,6 +91,14 @@ def _detect_sheet(path: Path) -> Source:
     if filled is None:
         raise EmotionError("error.table.empty", file=path.name)
     return filled
+
+
+def _likely_sheets(path: Path) -> list[str]:
+    """The few sheets of a workbook of many that are worth a look: with known names, else with anything in them."""
+    heads = workbook.heads(path)
+    filled = [name for name, head in heads.items() if any(not _is_blank(row) for row in head)]
+    named = [name for name in filled if any(map(columns.names_columns, heads[name]))]
+    return (named or filled)[:_FEW_SHEETS]
 
 
 def _with_header(source: Source) -> Source | None:
@@ -105,7 +114,7 @@ def _raw_rows(source: Source) -> Iterator[list[Cell]]:
     blank: list[list[Cell]] = []
     begun = False
     for row in found:
-        if all(cell == "" or str(cell).isspace() for cell in row):
+        if _is_blank(row):
             if begun:
                 blank.append(row)
             continue
@@ -114,6 +123,10 @@ def _raw_rows(source: Source) -> Iterator[list[Cell]]:
             yield from blank
             blank = []
         yield row
+
+
+def _is_blank(row: list[Cell]) -> bool:
+    return all(cell == "" or str(cell).isspace() for cell in row)
 
 
 class TableFile:

@@ -1,14 +1,15 @@
 """Unpacks one sheet of a workbook into a file of JSON lines, as a process of its own.
 
-Run by `workbook`, never imported: `python unpacking.py BOOK` prints the sheets as JSON,
-`python unpacking.py BOOK SHEET OUT` writes the sheet's rows. A workbook of a thousand bytes can ask its reader
-for terabytes, and the reader aborts then; here it takes nobody with it. Imports nothing of the package, so it
-starts quickly. The exit status says what was wrong, see the constants.
+Run by `workbook`, never imported: `python unpacking.py BOOK` prints the names of the sheets as JSON,
+`python unpacking.py BOOK heads` the first rows of each, `python unpacking.py BOOK SHEET OUT` writes a sheet's rows.
+A workbook of a thousand bytes can ask its reader for terabytes, and the reader aborts then; here it takes nobody with
+it. Imports nothing of the package, so it starts quickly. The exit status says what was wrong, see the constants.
 """
 
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import os
 import sys
@@ -22,6 +23,8 @@ LARGEST_UNPACKED = 700_000_000
 _MOST_MEMORY = 2 << 30
 _WHOLE_ROWS = 100  # rows that are written with all their cells, so that a table too wide can be told
 _WIDEST = 256
+_HEAD_ROWS, _HEAD_CHARACTERS = 20, 60
+_MOST_HEADS = 20_000_000  # characters; sheets behind these have no head
 _BLOCK = 1 << 20
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
@@ -38,6 +41,9 @@ def main(arguments: list[str]) -> int:
         book = _open(book_path)
         if len(arguments) == 1:
             print(json.dumps(_sheets(book)))
+            return 0
+        if len(arguments) == 2:
+            print(json.dumps(_heads(book)))
             return 0
         return _write(_rows(book.get_sheet_by_name(arguments[1])), arguments[2])
     except python_calamine.PasswordError:
@@ -69,6 +75,17 @@ def _sheets(book: object) -> list[str]:
     """Names of the sheets that hold cells, the visible ones first."""
     found = [sheet for sheet in book.sheets_metadata if str(sheet.typ).endswith(("WorkSheet", "MacroSheet"))]
     return [sheet.name for sheet in sorted(found, key=lambda sheet: not str(sheet.visible).endswith(".Visible"))]
+
+
+def _heads(book: object) -> dict[str, list[list[object]]]:
+    """Of each sheet the first rows, their texts cut, which is enough to tell whether it is a table of sentences."""
+    heads: dict[str, list[list[object]]] = {}
+    left = _MOST_HEADS
+    for name in _sheets(book):
+        rows = itertools.islice(_rows(book.get_sheet_by_name(name)), _HEAD_ROWS if left > 0 else 0)
+        heads[name] = [[cell[:_HEAD_CHARACTERS] if isinstance(cell, str) else cell for cell in row] for row in rows]
+        left -= sum(len(str(cell)) for row in heads[name] for cell in row)
+    return heads
 
 
 def _rows(sheet: object) -> Iterator[list[str | int | float | bool]]:

@@ -36,6 +36,11 @@ def sheets(path: Path) -> tuple[str, ...]:
     return _sheets(path, *_version(path))
 
 
+def heads(path: Path) -> dict[str, list[list[str | int | float | bool]]]:
+    """The first rows of each sheet, long texts cut, read at once. Raises EmotionError, see `rows`."""
+    return json.loads(_run(path, "heads"))
+
+
 def rows(path: Path, sheet: str) -> Iterator[list[str | int | float | bool]]:
     """The sheet's rows from its first used cell on, cells empty at a row's end left out; a number stays a number.
 

@@ -10,9 +10,9 @@ from emotion_core import EmotionError, runs
 from emotion_core.runs import Run
 from emotion_core.runs.words import STATES
 
-from .language import current, say
+from .language import say
 from .run_view import ICONS
-from .wording import bold, duration, plain
+from .wording import bold, duration, plain, sentence
 
 REFRESH_SECONDS = 2.0
 _SHOWN = 20
@@ -32,7 +32,7 @@ def _watch(opened: Callable[[str, str], None]) -> None:
     if not found:
         st.rerun()
     if said := st.session_state.pop(_SAID, None):
-        st.error(said.text(current()), icon=":material/error:")
+        st.error(sentence(said), icon=":material/error:")
     with st.container(border=True, key="queue"):
         st.markdown(bold("runs.queue"))
         waiting = [run for run in found if run.state == "queued"]

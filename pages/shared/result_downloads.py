@@ -43,42 +43,50 @@ def show(status: JobStatus, results: Results, model: str) -> None:
 
     st.subheader(say("batch.download"))
     large = results.totals.rows > AT_ONCE_ROWS
+    making: list[str] = []
     with st.container(horizontal=True):
-        if not large:
-            for label, (suffix, kind) in _TABLES.items():
-                _button(label, label.lower(), lambda suffix=suffix: _table(status, suffix, language),
-                        f"{stem}_emotions{suffix}", kind)
+        for label, (suffix, kind) in _TABLES.items():
+            made = export.find(status, suffix, language) if large else None
+            name = f"{stem}_emotions{suffix}"
+            if not large:
+                _button(label, label.lower(), lambda suffix=suffix: _table(status, suffix, language), name, kind)
+            elif made and (path := export.file_of(made)):
+                _button(say("batch.made", kind=label, size=path.stat().st_size / 1e6), label.lower(), path.read_bytes,
+                        name, kind)
+            else:
+                making.append(label)
         _button(say("batch.report"), "report", report, f"{stem}_report.json", "application/json")
         _button(say("batch.figures"), "figures", lambda: charts(results, language), f"{stem}_figures.html", "text/html")
-    if large:
-        works = any(made and not made.ended for made in _made(status, language).values())
-        st.fragment(_large, run_every=_EVERY_SECONDS if works else None)(status, f"{stem}_emotions", language, works)
+    if making:
+        st.caption(say("batch.large", rows=status.done))
+        works = _working(status, making, language)
+        st.fragment(_making, run_every=_EVERY_SECONDS if works else None)(status, making, language, works)
     st.caption(say("batch.download_hint"))
 
 
-def _large(status: JobStatus, stem: str, language: str, works: bool) -> None:
-    """The tables that take a while: a button that starts the making of each, its progress, then the download."""
-    found = _made(status, language)
-    if works and all(made is None or made.ended for made in found.values()):
-        st.rerun()  # nothing to watch any more
-    st.caption(say("batch.large", rows=status.done))
-    for label, made in found.items():
-        suffix, kind = _TABLES[label]
-        with st.container(key=f"batch-make-{label}"):
-            if made and not made.ended:
-                _progress(label, made)
-            elif made and (path := export.file_of(made)):
-                _button(say("batch.made", kind=label, size=path.stat().st_size / 1e6), label.lower(), path.read_bytes,
-                        f"{stem}{suffix}", kind)
-            else:
-                if made and made.state not in ("stopped", "finished"):
-                    st.error(reason(made.error or ("job.failed", {}), "job.failed"), icon=":material/error:")
-                if st.button(say("batch.make", kind=label), icon=":material/construction:", key=f"batch-start-{label}"):
-                    _start(status, suffix, language)
+def _making(status: JobStatus, labels: list[str], language: str, works: list[str]) -> None:
+    """Of tables that take a while a button that starts the making, or its progress.
+
+    The downloads stand outside: a new run of the fragment would take the address from under a click.
+    """
+    if works != _working(status, labels, language):
+        st.rerun()  # one is ready, or there is one to watch
+    for label in labels:
+        suffix = _TABLES[label][0]
+        made = export.find(status, suffix, language)
+        if label in works and made:
+            _progress(label, made)
+            continue
+        if made and made.state not in ("stopped", "finished"):
+            st.error(reason(made.error or ("job.failed", {}), "job.failed"), icon=":material/error:")
+        if st.button(say("batch.make", kind=label), icon=":material/construction:", key=f"batch-start-{label}"):
+            _start(status, suffix, language)
 
 
-def _made(status: JobStatus, language: str) -> dict[str, JobStatus | None]:
-    return {label: export.find(status, suffix, language) for label, (suffix, _) in _TABLES.items()}
+def _working(status: JobStatus, labels: list[str], language: str) -> list[str]:
+    """Which of the tables are being made now."""
+    found = {label: export.find(status, _TABLES[label][0], language) for label in labels}
+    return [label for label, made in found.items() if made and not made.ended]
 
 
 def _start(status: JobStatus, suffix: str, language: str) -> None:

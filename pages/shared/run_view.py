@@ -12,8 +12,8 @@ from emotion_core.runs.store import LONGEST_NAME, LONGEST_NOTE
 from emotion_core.runs.words import PHASES, STATES
 
 from . import model_choice, results_view, run_charts, run_facts
-from .language import current, say
-from .wording import duration, plain, reason
+from .language import say
+from .wording import duration, plain, reason, sentence
 
 REFRESH_SECONDS = 1.0
 LOG_LINES = 200
@@ -29,7 +29,7 @@ def show(run: Run, close: Callable[[], None]) -> None:
     st.button(say("training.back"), icon=":material/arrow_back:", on_click=close)
     st.markdown(f"#### {plain(run.name)}")
     if said := st.session_state.pop(_SAID, None):
-        st.error(said.text(current()), icon=":material/error:")
+        st.error(sentence(said), icon=":material/error:")
     if run.note:
         st.text(run.note)
     if run.state == "damaged":
@@ -168,7 +168,7 @@ def _rename(run: Run) -> None:
                 runs.rename(run.id, name)
                 runs.write_note(run.id, note)
             except EmotionError as error:
-                st.error(error.text(current()))
+                st.error(sentence(error))
             else:
                 st.rerun()
 

@@ -13,7 +13,7 @@ from emotion_core.runs.words import STATES
 
 from . import training_settings
 from .language import current, say
-from .wording import bold, plain, when
+from .wording import bold, plain, sentence, when
 
 _CHOSEN, _OPEN, _SAID = "runs-chosen", "runs-open", "runs-said"
 _PLOT = {"displaylogo": False, "modeBarButtons": [["toImage"]]}
@@ -28,7 +28,7 @@ _MOST_POINTS = 200
 def show(opened: Callable[[str, str], None]) -> None:
     """Draw the table and what can be done with chosen runs; `opened("run", id)` and ("compare", ids) go there."""
     if said := st.session_state.pop(_SAID, None):
-        st.error(said.text(current()), icon=":material/error:")
+        st.error(sentence(said), icon=":material/error:")
     found = runs.all_runs()
     if not found:
         st.caption(say("runs.empty"))

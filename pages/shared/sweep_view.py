@@ -17,7 +17,7 @@ from emotion_core.runs.words import STATES
 from . import training_settings
 from .language import current, say
 from .run_view import ICONS
-from .wording import bold, plain
+from .wording import bold, plain, sentence
 
 REFRESH_SECONDS = 2.0
 _WORDS = {"test_macro_f1": "figure.test_f1", "test_accuracy": "figure.test_accuracy", "test_loss": "figure.test_loss",
@@ -45,7 +45,7 @@ def show(sweep: Sweep, close: Callable[[], None], opened: Callable[[str, str], N
     st.button(say("training.back"), icon=":material/arrow_back:", on_click=close)
     st.markdown(f"#### {plain(sweep.name)}")
     if said := st.session_state.pop(_SAID, None):
-        st.error(said.text(current()), icon=":material/error:")
+        st.error(sentence(said), icon=":material/error:")
     figure = st.selectbox(say("sweep.figure"), sweeps.FIGURES, format_func=lambda one: say(_WORDS[one]), key=_FIGURE,
                           persist_state="session")
     if all(run.ended for run in sweep.runs):

@@ -32,6 +32,7 @@ SAMPLE = Path(scoring.__file__).parents[1] / "samples" / "test.csv"
 TYPES = ["csv", "tsv", "txt", "xlsx", "xls", "ods"]
 _PREVIEWED = 8
 _MOST_MAPPED = 20
+_LONGEST_NAME = 60
 _NONE = -1  # a select box takes None for "nothing chosen"
 _FILE, _PLACE, _USE_SAMPLE = "table-upload", "table-place", "table-sample"
 
@@ -90,7 +91,7 @@ def mapping(unknown: dict[str, int]) -> dict[str, str | None]:
     with st.expander(say("table.unknown", count=len(unknown)), expanded=True, icon=":material/label:"):
         for label, count in list(unknown.items())[:_MOST_MAPPED]:
             chosen[label] = st.selectbox(
-                say("table.map", label=plain(_short(label, 60)), count=count), ["", *LABELS],
+                say("table.map", label=plain(_short(label, _LONGEST_NAME)), count=count), ["", *LABELS],
                 key=f"table-map-{_token(label)}",
                 format_func=lambda one: display_name(one, current()) if one else say("table.leave_out"))
         if len(unknown) > _MOST_MAPPED:
@@ -187,23 +188,30 @@ def _options(source: Source) -> Source:
 
 def _columns(table: TableFile) -> Columns:
     preview = table.preview(100)
+    names = _shown_names(table.columns)
     st.dataframe(pd.DataFrame([[_short(str(cell)) for cell in row] for row in preview[:_PREVIEWED]],
-                              columns=list(table.columns)), hide_index=True, placeholder="")
+                              columns=names), hide_index=True, placeholder="")
     guessed_text, guessed_label = guess_columns(table.columns, preview)
     token = _token(repr(table.source))
     places = list(range(len(table.columns)))
     left, right = st.columns(2)
     with left:
         text = st.selectbox(say("table.text_column"), places, index=guessed_text, key=f"table-text-{token}",
-                            format_func=table.columns.__getitem__)
+                            format_func=names.__getitem__)
     with right:
         label = st.selectbox(
             say("table.label_column"), [_NONE, *places], index=0 if guessed_label is None else guessed_label + 1,
             key=f"table-label-{token}",
-            format_func=lambda place: say("table.no_label") if place == _NONE else table.columns[place])
+            format_func=lambda place: say("table.no_label") if place == _NONE else names[place])
     if label == text:
         st.warning(say("table.same_column"), icon=":material/info:")
     return Columns(text, label if label not in (text, _NONE) else None)
+
+
+def _shown_names(columns: tuple[str, ...]) -> list[str]:
+    """The columns' names, long ones cut; one that is the same as another then is called by its number too."""
+    names = [_short(name, _LONGEST_NAME) for name in columns]
+    return [name if names.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(names, 1)]
 
 
 def _short(text: str, most: int = 200) -> str:

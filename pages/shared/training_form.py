@@ -21,7 +21,7 @@ from emotion_core.training.estimate import Estimate
 
 from . import measuring, training_base, training_data, training_settings
 from .language import current, say
-from .wording import duration
+from .wording import duration, sentence
 
 _TOKEN, _NAME, _SWEEP = "training-token", "training-name", "training-sweep"
 _SUGGESTED = {"batch_size": (16, 32, 64), "learning_rate": (2e-5, 5e-5, 1e-4), "dropout": (0.1, 0.3, 0.5),
@@ -59,7 +59,7 @@ def show(opened: Callable[[str, str], None]) -> None:
     try:
         choice = training_data.choose()
     except EmotionError as error:
-        st.error(error.text(current()), icon=":material/error:")
+        st.error(sentence(error), icon=":material/error:")
     report_place = st.container()
     st.subheader(say("training.base"))
     base = training_base.choose()
@@ -85,7 +85,7 @@ def _config() -> TrainingConfig | None:
     try:
         return TrainingConfig(**training_settings.current_values())
     except EmotionError as error:
-        st.error(error.text(current()), icon=":material/error:")
+        st.error(sentence(error), icon=":material/error:")
         return None
 
 
@@ -94,7 +94,7 @@ def _report(choice: DataChoice, base: str, config: TrainingConfig) -> bool:
     try:
         report = training_data.report_on(choice, base, config)
     except EmotionError as error:
-        st.error(error.text(current()), icon=":material/error:")
+        st.error(sentence(error), icon=":material/error:")
         return False
     if report.problem:
         key, values = report.problem
@@ -126,7 +126,7 @@ def _sweep(config: TrainingConfig) -> tuple[bool, SweepPlan | None]:
                 st.caption(say("sweep.usual_rates"))
             plan = sweeps.plan(config, **values)
         except EmotionError as error:
-            st.error(error.text(current()), icon=":material/error:")
+            st.error(sentence(error), icon=":material/error:")
             return False, None
         st.markdown(say("sweep.size", count=plan.count, combinations=plan.combinations, seeds=len(plan.seeds)))
         if len(plan.seeds) < 2:
@@ -149,7 +149,7 @@ def _estimate(wanted: _Wanted) -> None:
             _watch_measuring(wanted)
             return
         if measured.error:
-            st.error(measured.error.text(current()), icon=":material/error:")
+            st.error(sentence(measured.error), icon=":material/error:")
         if measured.found:
             _say_estimate(measured.found, wanted)
         else:
@@ -201,7 +201,7 @@ def _start(wanted: _Wanted, opened: Callable[[str, str], None]) -> None:
             else:
                 made = runs.start(wanted.choice, wanted.base, wanted.config, name, device=wanted.device, token=token)
     except EmotionError as error:
-        st.error(error.text(current()), icon=":material/error:")
+        st.error(sentence(error), icon=":material/error:")
         return
     del st.session_state[_TOKEN]
     opened("sweep" if wanted.plan else "run", made)

@@ -36,8 +36,7 @@ def plain(name: str) -> str:
 
 def sentence(error: EmotionError) -> str:
     """`error` in the reader's language; the names it quotes are a stranger's, so never markdown."""
-    values = {name: plain(value) if isinstance(value, str) else value for name, value in error.values.items()}
-    return message(error.key, current(), **values)
+    return _said(error.key, error.values)
 
 
 def when(moment: float) -> str:
@@ -54,6 +53,11 @@ def distinct(names: Mapping[str, str]) -> dict[str, str]:
 def reason(error: tuple[str, Mapping[str, Any]], otherwise: str) -> str:
     """The sentence of an error that was written to the disk; `otherwise`, a key, where another version wrote it."""
     try:
-        return message(error[0], current(), **error[1])
+        return _said(*error)
     except (KeyError, IndexError, ValueError):
         return say(otherwise)
+
+
+def _said(key: str, values: Mapping[str, Any]) -> str:
+    return message(key, current(), **{name: plain(value) if isinstance(value, str) else value
+                                      for name, value in values.items()})

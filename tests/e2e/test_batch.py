@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from emotion_core import EmotionClassifier
 from emotion_core.labels import LABELS
+from emotion_core.tables import TableFile, detect
 from tests.tables.files import delimited, locked_xlsx, raw_xlsx, xlsx
 
 Open = Callable[..., Page]
@@ -197,6 +198,25 @@ def test_a_job_goes_on_when_the_page_is_left_and_can_be_stopped(page: Page) -> N
     expect(row).to_have_count(0)
     other.reload()
     expect(other.get_by_text("그 작업")).to_be_visible()
+
+
+def test_a_large_table_is_made_while_the_page_stays_usable(page: Page, tmp_path: Path) -> None:
+    rows = [[f"{WORDS[n % 7]} {n}", LABELS[n % 7]] for n in range(20_001)]
+    score(page, "large.csv", delimited(rows).encode())
+    page.get_by_role("button", name="XLSX 파일 만들기").click()
+    expect(page.get_by_text(re.compile("XLSX 파일을 (만드는|만들|마무리)"))).to_be_visible()
+    page.get_by_label("이 글자가 든 문장").fill("비가")
+    page.get_by_label("이 글자가 든 문장").press("Enter")
+    page.wait_for_url("**text=**")
+    expect(page.get_by_role("button", name="CSV 파일 만들기")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="XLSX 내려받기").click()  # as soon as it is there
+    download.value.save_as(tmp_path / "back.xlsx")
+    table = TableFile(detect(tmp_path / "back.xlsx"))
+    assert [row[:2] for row in table.rows()] == rows and table.columns[2] == "첫 번째 감정"
+    expect(page.get_by_test_id("stDownloadButtonError")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_role("button", name="XLSX 내려받기")).to_be_visible()
 
 
 def test_a_file_without_labels_in_english(open_page: Open) -> None:

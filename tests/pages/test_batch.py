@@ -18,6 +18,7 @@ from emotion_core.scoring import export
 from emotion_core.scoring import job as scoring_job
 from emotion_core.scoring.file import choose_columns, open_table
 from pages.shared import result_downloads
+from pages.shared.wording import plain
 from tests.conftest import ROOT
 from tests.tables.files import delimited, xlsx
 
@@ -145,10 +146,10 @@ def test_another_sheet_has_its_own_header(app: AppTest) -> None:
 
 def test_a_bad_file_is_called_by_its_own_name_and_the_next_is_read(app: AppTest) -> None:
     upload(app, b"", "내 파일.csv")
-    assert [one.value for one in app.error] == [message("error.table.empty", "ko", file="내 파일.csv")]
+    assert [one.value for one in app.error] == [message("error.table.empty", "ko", file=plain("내 파일.csv"))]
     app.file_uploader[0].clear().upload("b.csv", '문장,감정\n"싫다,분노\n그래,중립\n'.encode(), "text/csv")
     app.run()
-    assert len(app.error) == 1 and "b.csv" in app.error[0].value and start_label() not in labels(app)
+    assert len(app.error) == 1 and plain("b.csv") in app.error[0].value and start_label() not in labels(app)
     app.file_uploader[0].clear().upload("c.csv", delimited(ROWS).encode(), "text/csv")
     app.run()
     assert not app.error and start_label() in labels(app)
@@ -169,7 +170,7 @@ def test_a_job_that_is_not_there_any_more(app: AppTest) -> None:
     for job in ("20260101-000000-abcdef", "../../etc/passwd"):
         app.query_params["job"] = job
         app.run()
-        assert message("error.job.missing", "ko", job=job) in said(app) and "job" not in app.query_params
+        assert message("error.job.missing", "ko", job=plain(job)) in said(app) and "job" not in app.query_params
         assert app.file_uploader
 
 
@@ -290,7 +291,7 @@ def test_a_large_table_is_made_on_demand(large: AppTest, in_here: None) -> None:
     assert [one.state for one in made] == ["finished"]
     size = export.file_of(made[0]).stat().st_size / 1e6
     large.run()
-    assert downloads(large) == [*figures, message("batch.made", "ko", kind="XLSX", size=size)]
+    assert downloads(large) == [message("batch.made", "ko", kind="XLSX", size=size), *figures]
     assert message("batch.make", "ko", kind="CSV") in labels(large)
     assert message("batch.make", "ko", kind="XLSX") not in labels(large)
     press(large, message("batch.back", "ko"))

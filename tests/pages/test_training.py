@@ -15,6 +15,7 @@ from emotion_core.labels import LABELS
 from emotion_core.messages import message
 from emotion_core.runs import execution, store, sweeps
 from emotion_core.training.config import PRESETS
+from pages.shared.wording import plain
 from tests.conftest import ROOT
 from tests.training.data import choice, write_table
 
@@ -214,7 +215,7 @@ def test_rename_note_and_delete(app: AppTest, made: Callable[..., str]) -> None:
 def test_a_run_that_is_gone_or_never_was(app: AppTest) -> None:
     for name in ("20260101-000000-abcdef", "../bundled", "x" * 300):
         show(app, run=name)
-        assert ko("error.run.missing", run=name[:60]) in said(app)
+        assert ko("error.run.missing", run=plain(name[:60])) in said(app)
         assert not app.exception and "run" not in app.query_params
 
 
@@ -294,7 +295,7 @@ def test_values_of_a_sweep_that_cannot_be(app: AppTest, table: Path) -> None:
     app.toggle(key="training-sweep").set_value(True).run()
     app.session_state["sweep-dropout"] = ["0.5", "many"]
     app.run()
-    assert [error.value for error in app.error] == [ko("error.sweep.values", text="0.5, many")]
+    assert [error.value for error in app.error] == [ko("error.sweep.values", text=plain("0.5, many"))]
     assert not any("시작" in label for label in labels(app))
 
 
