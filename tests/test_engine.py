@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import (
+    AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
     ElectraConfig,
@@ -18,6 +20,7 @@ from transformers import (
 
 from emotion_core import EmotionClassifier, EmotionError, cli, engine, packed, precision
 from emotion_core.inference import length_batches
+from emotion_core.labels import LABELS
 from emotion_core.packed import BertWeights, PackedBert
 
 CPU = torch.device("cpu")
@@ -101,6 +104,35 @@ def test_other_architectures_are_padded(bert) -> None:
     assert isinstance(engine.build(ElectraForSequenceClassification(config), CPU, 0), engine.PaddedModel)
     strange = BertForSequenceClassification(BertConfig(**{**bert.config.to_dict(), "hidden_act": "silu"}))
     assert isinstance(engine.build(strange, CPU, 1), engine.PaddedModel)
+
+
+def test_another_architecture_is_scored_as_transformers_does(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "electra"))
+    (folder / "model.safetensors").unlink()
+    torch.manual_seed(2)
+    config = ElectraConfig(
+        vocab_size=len(AutoTokenizer.from_pretrained(tiny_folder)), embedding_size=16, hidden_size=16,
+        num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, max_position_embeddings=32, pad_token_id=1,
+        id2label=dict(enumerate(LABELS)), initializer_range=0.5)
+    model = ElectraForSequenceClassification(config).eval()
+    model.save_pretrained(folder)
+    texts = ["아파요", "와", "회의는 오후 3시에 시작합니다", "", "가" * 100]
+    classifier = EmotionClassifier.load(folder, "cpu")
+    assert isinstance(classifier._engine, engine.PaddedModel)
+    for text, found in zip(texts, classifier.predict_many(texts), strict=True):
+        if text:
+            with torch.inference_mode():
+                expected = model(input_ids=torch.tensor(classifier._tokenize([text])[0])).logits[0].numpy()
+            np.testing.assert_allclose(found.logits, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("capability", "chosen"), [
+    ((9, 0), torch.bfloat16), ((8, 0), torch.bfloat16), ((7, 5), torch.float16), ((6, 1), torch.float32)])
+def test_a_gpu_computes_in_what_it_has(capability, chosen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert precision.resolve("auto", torch.device("cuda", 0)) is chosen
+    assert precision.resolve("float32", torch.device("cuda", 0)) is torch.float32
+    assert precision.resolve("auto", torch.device("mps")) is torch.float32
 
 
 def test_precision_is_chosen_and_said(tiny_folder: Path) -> None:
