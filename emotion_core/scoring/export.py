@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import jobs
 from ..jobs import JobStatus
@@ -22,6 +22,9 @@ from . import job
 from .file import write_whole
 from .output import write_output
 from .rows import Scored
+
+if TYPE_CHECKING:
+    from ..jobs.worker import Context
 
 KIND = "export"
 
@@ -55,7 +58,7 @@ def file_of(made: JobStatus) -> Path | None:
     return path if made.state == "finished" and path.is_file() else None
 
 
-def run(context: Any) -> bool:
+def run(context: Context) -> bool:
     """The job itself (`jobs.worker`); returns whether the file is whole."""
     scored = jobs.status(context.spec["of"])
     started = time.monotonic()

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from ..inference import EmotionClassifier
 from ..messages import EmotionError
 from ..tables import Source, TableFile
 from .rows import Columns, Scored, score
+
+if TYPE_CHECKING:
+    from ..jobs.worker import Context
 
 KIND = "score"
 SHOWN_CHARACTERS = 500
@@ -45,7 +48,7 @@ def start(table: TableFile, columns: Columns, model: Path, title: str, total: in
     return jobs.start(KIND, title, spec, lambda folder: _copy(table.source.path, folder / source["path"]))
 
 
-def run(context: Any) -> bool:
+def run(context: Context) -> bool:
     """The job itself (`jobs.worker`), from where it was left; returns whether all rows are scored."""
     table, columns = read_spec(context.spec, context.folder)
     total, spent = int(context.spec["total"]), context.seconds

@@ -25,6 +25,8 @@ from .wording import duration, reason, sentence
 
 AT_ONCE_ROWS = 20_000
 """A file of more rows is made by a job, with its progress on the page; a smaller one when its button is pressed."""
+LARGEST_SENT = 250_000_000
+"""Bytes. Streamlit holds a file that it sends in memory, twice while it does; a larger one stays where it is."""
 _EVERY_SECONDS = 0.7
 _LONGEST_NAME = 60
 _TABLES = {"CSV": (".csv", "text/csv"),
@@ -44,19 +46,26 @@ def show(status: JobStatus, results: Results, model: str) -> None:
     st.subheader(say("batch.download"))
     large = results.totals.rows > AT_ONCE_ROWS
     making: list[str] = []
+    too_large: list[tuple[str, Path]] = []
     with st.container(horizontal=True):
         for label, (suffix, kind) in _TABLES.items():
             made = export.find(status, suffix, language) if large else None
+            path = export.file_of(made) if made else None
             name = f"{stem}_emotions{suffix}"
             if not large:
                 _button(label, label.lower(), lambda suffix=suffix: _table(status, suffix, language), name, kind)
-            elif made and (path := export.file_of(made)):
+            elif path is None:
+                making.append(label)
+            elif path.stat().st_size > LARGEST_SENT:
+                too_large.append((label, path))
+            else:
                 _button(say("batch.made", kind=label, size=path.stat().st_size / 1e6), label.lower(), path.read_bytes,
                         name, kind)
-            else:
-                making.append(label)
         _button(say("batch.report"), "report", report, f"{stem}_report.json", "application/json")
         _button(say("batch.figures"), "figures", lambda: charts(results, language), f"{stem}_figures.html", "text/html")
+    for label, path in too_large:
+        st.info(say("batch.made_on_disk", kind=label, size=path.stat().st_size / 1e6), icon=":material/folder:")
+        st.code(str(path), language=None, wrap_lines=True)
     if making:
         st.caption(say("batch.large", rows=status.done))
         works = _working(status, making, language)

@@ -306,6 +306,17 @@ def test_a_small_table_needs_no_making(app: AppTest, tiny_folder: Path, tmp_path
     assert downloads(app)[:2] == ["CSV", "XLSX"] and message("batch.make", "ko", kind="CSV") not in labels(app)
 
 
+def test_a_table_too_large_to_send_stays_on_the_disk(large: AppTest, in_here: None,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_downloads, "LARGEST_SENT", 10)
+    press(large, message("batch.make", "ko", kind="CSV"))
+    large.run()
+    path = export.file_of(jobs.jobs(export.KIND)[0])
+    assert message("batch.made_on_disk", "ko", kind="CSV", size=path.stat().st_size / 1e6) in said(large)
+    assert [one.value for one in large.code] == [str(path)] and len(downloads(large)) == 2
+    assert message("batch.make", "ko", kind="CSV") not in labels(large)
+
+
 def test_the_making_is_watched_and_stopped(large: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     children = []
     monkeypatch.setattr(process, "launch", lambda folder, arguments: children.append(
