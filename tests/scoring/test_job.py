@@ -108,11 +108,25 @@ def test_a_damaged_part_is_said(folder: Path, content: bytes | None) -> None:
     assert caught.value.key == "error.job.results" and "part-00003" in caught.value.text("ko")
 
 
-def test_a_part_that_holds_code_is_not_run(folder: Path) -> None:
+class _Touches:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.file,)
+
+
+def test_a_part_that_holds_code_is_not_run(folder: Path, tmp_path: Path) -> None:
     worker.main(folder)
-    np.savez(folder / "part-00000.npz", row=np.array([print], object))
-    with pytest.raises(EmotionError):
+    part = folder / "part-00000.npz"
+    with np.load(part) as stored:
+        content = dict(stored)
+    np.savez(part, **content | {"row": np.array([_Touches(tmp_path / "ran")] * len(content["row"]), object)})
+    with pytest.raises(EmotionError) as caught:
         Results(folder)
+    assert caught.value.key == "error.job.results" and not (tmp_path / "ran").exists()
 
 
 def test_parts_behind_a_gap_do_not_count(folder: Path) -> None:
