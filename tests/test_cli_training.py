@@ -79,6 +79,18 @@ def test_what_cannot_be_trained_is_one_line_and_1(wrong: list[str], table: str,
     assert runs.all_runs() == []
 
 
+def test_a_run_that_diverges_fails_with_one_line_and_keeps_its_model(
+        table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ["--epochs", "20", *SETTINGS[2:], "--learning-rate", "10", "--weight-decay", "1"]
+    assert main(["train", table, "--base", "tiny", "--name", "멀리", *settings]) == 1
+    out, err = capsys.readouterr()
+    assert not out and "손실이 숫자가 아니게 되어" in err.strip().splitlines()[-1] and "Traceback" not in err
+    run = runs.find("멀리")
+    assert run.state == "failed" and run.model_name and run.checkpoint and not run.resumable
+    assert main(["runs", "resume", "멀리"]) == 1
+    assert main(["predict", "가나다", "--model", run.model_name]) == 0
+
+
 def test_torchrun_trains_one_run_over_two_processes(table: str, weights: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "emotion_core",

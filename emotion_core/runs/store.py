@@ -109,8 +109,12 @@ class Run:
 
     @property
     def resumable(self) -> bool:
-        """Whether it can go on (or start over, where it has no checkpoint yet)."""
-        return self.state in ("stopped", "failed", "interrupted")
+        """Whether it can go on (or start over, where it has no checkpoint yet).
+
+        One that diverged can't: it would give the same numbers again.
+        """
+        diverged = self.error is not None and self.error[0] == "error.training.diverged"
+        return self.state in ("stopped", "failed", "interrupted") and not diverged
 
     @property
     def checkpoint(self) -> int | None:

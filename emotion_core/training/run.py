@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from .trainer import State
+
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 _NO_SPACE = ("no space left", "file write failed", "writing file", "disk quota")
 
@@ -47,7 +49,8 @@ def train(data: TrainingData, base: str | os.PathLike[str], config: TrainingConf
 
     `report` is told how it goes, several times a second; `stopping` is asked at each step, and True ends the run
     with a checkpoint. A resumed run gives the numbers that an uninterrupted one would have given. Raises EmotionError
-    for data, base or settings that can't be trained with, a loss that is no number, too little memory, a full disk.
+    for data, base or settings that can't be trained with, a loss that is no number (the best epoch before it is kept as
+    the model), too little memory, a full disk.
     """
     data.check()
     with plain_errors(config):
@@ -67,7 +70,7 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
     report(Progress("preparing", epochs=config.epochs))
     places = folder / "checkpoints"
     resumed = checkpoint.last(places)
-    state = State(**json.loads((resumed / "progress.json").read_text("utf-8"))) if resumed else State()
+    state = _state(resumed) if resumed else State()
     step = int(resumed.name.rpartition("-")[2]) if resumed else 0
     if is_main():
         metrics.cut_after(folder, step, checkpoint.write_text)
@@ -95,7 +98,12 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
         trainer.redraw = _segmentations(tokenizer, data.train.text, longest, config, rows, plan)
     trainer.add_callback(watch)
     if not (state.ended_early or step >= steps):
-        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        except EmotionError:  # the loss is no number; what was good before can still be used
+            if is_main() and (good := checkpoint.last(places)):
+                _keep_best(folder, _state(good).best_step, data.test, places)
+            raise
     finished = not watch.stopped or trainer.state.global_step >= steps or state.ended_early
     step = max(step, trainer.state.global_step)
     report(Progress("saving", step, steps, step / plan.batches, config.epochs, watch.seconds, figures=state.best))
@@ -105,6 +113,12 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
         if finished:
             shutil.rmtree(places, ignore_errors=True)
     return Outcome(finished, place, dict(state.best), watch.seconds)
+
+
+def _state(place: Path) -> State:
+    from .trainer import State
+
+    return State(**json.loads((place / "progress.json").read_text("utf-8")))
 
 
 TEST_TOKENS = 4096

@@ -30,6 +30,7 @@ from tests.training.data import choice, write_table
 
 pytestmark = pytest.mark.timeout(600)  # a run is a process of its own, which a busy machine is slow to start
 Open = Callable[..., Page]
+ROWS, LEARNED = 320, 256
 QUICK = PRESETS["quick"].with_changes(epochs=2, max_length=24, precision="fp32")
 
 
@@ -63,7 +64,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     place = tmp_path_factory.mktemp("training")
     studio = Studio(place)
     save_tiny_model(studio.weights / "bundled")
-    write_table(studio.table, rows=960)
+    write_table(studio.table, rows=ROWS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMOTION_WEIGHTS", str(studio.weights))
         patch.setenv("HF_HUB_CACHE", str(place / "hub"))
@@ -132,7 +133,7 @@ def button(page: Page, key: str, **values: object) -> Locator:
 
 def upload(page: Page, table: Path) -> None:
     page.locator("input[type=file]").set_input_files(table)
-    expect(page.get_by_text("960행 가운데 768문장으로 배우고")).to_be_visible()
+    expect(page.get_by_text(f"{ROWS}행 가운데 {LEARNED}문장으로 배우고")).to_be_visible()
 
 
 def set_number(page: Page, key: str, value: str) -> None:
@@ -183,7 +184,7 @@ def test_a_run_outlives_reload_server_stop_and_kill(open_training: Open, empty: 
     run = only_run()
     assert page.url.endswith(f"?run={run.id}")
 
-    wait_for_step(page, 60)
+    wait_for_step(page, 20)
     for chart in ("run-loss", "run-accuracy"):
         wait_for_points(page, chart, wait_for_points(page, chart, 1) + 8)
     expect(page.locator(".st-key-run-accuracy .scatterlayer .trace")).to_have_count(3)

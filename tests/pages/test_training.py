@@ -247,6 +247,24 @@ def test_a_failed_run_says_why_and_an_interrupted_one_resumes(app: AppTest, made
     assert runs.get(run).state == "queued" and ko("run.soon") in said(app)
 
 
+def test_a_run_that_diverges_says_so_and_its_best_epoch_can_be_used(app: AppTest, table: Path) -> None:
+    upload(app, table.read_bytes())
+    for name, value in (("epochs", 30), ("learning_rate", 10.0), ("weight_decay", 1.0)):
+        app.number_input(key=f"training-set-{name}").set_value(value).run()
+    press(app, ko("training.start"))
+    run = runs.all_runs()[0]
+    with pytest.raises(EmotionError):
+        execution.execute(run.id)
+    failed = runs.get(run.id)
+    show(app, run=run.id)
+    assert failed.state == "failed" and 0 < failed.figures["epoch"] < 30
+    assert [shown.value for shown in app.error] == [
+        ko("error.training.diverged", step=failed.error[1]["step"], learning_rate=10.0)]
+    assert ko("run.resume") not in labels(app)
+    press(app, ko("run.use"))
+    assert app.sidebar.selectbox[0].value == failed.model_name and not app.exception
+
+
 def test_a_waiting_run_can_be_moved_and_stopped(app: AppTest, made: Callable[..., str]) -> None:
     first, second = made("하나", work=False), made("둘", work=False)
     show(app)

@@ -192,6 +192,32 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_good_checkpoint(
     assert checkpoint.whole(tmp_path / "nan" / "checkpoints") == [5]
 
 
+DIVERGING = CONFIG.with_changes(epochs=20, learning_rate=10.0, weight_decay=1.0)
+"""AdamW multiplies the weights by 1 - rate x decay = -9 a step, so that they leave the floating-point range."""
+
+
+def test_settings_that_diverge_are_noticed_and_the_best_epoch_before_is_the_model(
+        data: TrainingData, tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(EmotionError) as caught:
+        run(data, tiny_folder, tmp_path / "far", DIVERGING)
+    assert caught.value.key == "error.training.diverged"
+    epochs = metrics.read(tmp_path / "far").epochs
+    assert 1 <= len(epochs) < 20 and all(np.isfinite([one.train_loss, one.test_loss]).all() for one in epochs)
+    kept = checkpoint.last(tmp_path / "far" / "checkpoints")
+    assert kept is not None and kept.name == f"checkpoint-{epochs[-1].step}"
+    for place in (kept, tmp_path / "far" / "model"):
+        assert all(torch.isfinite(weights).all() for weights in load_file(place / "model.safetensors").values())
+    best = [one for one in epochs if one.best][-1]
+    scored = Results(tmp_path / "far" / "test")
+    assert (scored.predicted == scored.truth).mean() == pytest.approx(best.test_accuracy)
+
+
+def test_learning_nothing_is_no_divergence(data: TrainingData, tiny_folder: Path, tmp_path: Path) -> None:
+    config = CONFIG.with_changes(optimizer="sgd", learning_rate=10.0)
+    assert run(data, tiny_folder, tmp_path / "nothing", config).finished
+    assert metrics.read(tmp_path / "nothing").epochs[-1].train_loss > np.log(7)
+
+
 @pytest.mark.parametrize(("error", "key"), [
     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "error.training.memory"),
     (MemoryError(), "error.training.memory"),
