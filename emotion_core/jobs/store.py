@@ -179,11 +179,15 @@ def sweep(kind: str) -> None:
 def write_json(file: Path, content: object) -> None:
     """Replace `file` whole: a reader, or a power cut, meets the old or the new one."""
     fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    with fresh.open("w", encoding="utf-8") as out:
-        json.dump(content, out, ensure_ascii=False)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(fresh, file)
+    try:
+        with fresh.open("w", encoding="utf-8") as out:
+            json.dump(content, out, ensure_ascii=False)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(fresh, file)
+    except OSError:  # a full disk
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def read_json(file: Path) -> dict[str, Any]:

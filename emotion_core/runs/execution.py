@@ -291,7 +291,8 @@ def _write_failure(folder: Path, teller: _Teller, error: BaseException) -> None:
         traceback.print_exc()
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         said = EmotionError("error.job.failed", reason=reason)
-    with contextlib.suppress(OSError):  # a full disk: the dead process then says "interrupted"
+    checkpoint.clear_unfinished(folder)  # on a full disk, room for the words below
+    with contextlib.suppress(OSError):  # still no room: the dead process then says "interrupted"
         if isinstance(error, KeyboardInterrupt | SystemExit):
             store.write_status(folder, "interrupted", phase="", seconds_left=None)
         else:

@@ -17,6 +17,7 @@ a browser's session. Not for starting anything (`scheduler`, `execution`).
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import time
@@ -241,8 +242,23 @@ def write_status(folder: Path, state: str, error: EmotionError | None = None, **
         known = {}
     values = {name: value if isinstance(value, int | float) else str(value)
               for name, value in (error.values if error else {}).items()}
-    write_json(folder / "status.json", known | progress | {
-        "state": state, "error": [error.key, values] if error else None, "changed": time.time()})
+    content = known | progress | {
+        "state": state, "error": [error.key, values] if error else None, "changed": time.time()}
+    try:
+        write_json(folder / "status.json", content)
+    except OSError:
+        if state not in ENDED:
+            raise
+        _write_over(folder / "status.json", json.dumps(content).encode())
+
+
+def _write_over(file: Path, content: bytes) -> None:
+    """Write an end into the blocks that `file` has already: on a full disk there are no others. Raises OSError."""
+    with file.open("rb+") as out:
+        out.write(content)
+        out.truncate()
+        out.flush()
+        os.fsync(out.fileno())
 
 
 def rename(run: str, name: str) -> None:

@@ -74,6 +74,12 @@ def clear(folder: Path, best: int | None) -> None:
             shutil.rmtree(entry, ignore_errors=True)
 
 
+def clear_unfinished(run: Path) -> None:
+    """Delete what a failed save left of a checkpoint or a model in the run's folder `run`."""
+    for rest in (run / "checkpoints" / SAVING, run / ".model"):
+        shutil.rmtree(rest, ignore_errors=True)
+
+
 def copy_model(source: Path, place: Path) -> None:
     """Make `place` a model's folder with what a checkpoint holds of one; it appears whole. Raises OSError."""
     fresh = place.with_name(f".{place.name}")

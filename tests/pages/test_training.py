@@ -14,6 +14,7 @@ from emotion_core.jobs.store import write_json
 from emotion_core.labels import LABELS
 from emotion_core.messages import message
 from emotion_core.runs import execution, store, sweeps
+from emotion_core.training import checkpoint
 from emotion_core.training.config import PRESETS
 from pages.shared.wording import plain
 from tests.conftest import ROOT
@@ -245,6 +246,48 @@ def test_a_failed_run_says_why_and_an_interrupted_one_resumes(app: AppTest, made
     assert "끊겼습니다" in said(app) and ko("run.resumes_anew") in said(app)
     press(app, ko("run.resume"))
     assert runs.get(run).state == "queued" and ko("run.soon") in said(app)
+
+
+def test_a_truncated_checkpoint_is_passed_over(app: AppTest, made: Callable[..., str],
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    run = made(work=False, batch_size=16)
+    asked = iter([False] * 6 + [True] * 100)
+    with monkeypatch.context() as stopped:  # in the second epoch
+        stopped.setattr(execution._Stop, "__call__", lambda self: next(asked))
+        assert not execution.execute(run).finished
+    show(app, run=run)
+    assert ko("run.resumes_at", step=6, steps=10) in said(app)
+    weights = runs.get(run).folder / "checkpoints" / "checkpoint-6" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    app.run()
+    assert ko("run.resumes_at", step=5, steps=10) in said(app) and not app.error
+    press(app, ko("run.resume"))
+    assert execution.execute(run).finished
+    app.run()
+    assert runs.get(run).step == 10 and not app.error and not app.exception
+    steps = [point.step for point in runs.metrics(run).points]
+    assert steps == sorted(set(steps))
+
+
+def test_a_full_disk_is_said_and_a_resume_that_finds_it_full_too(app: AppTest, made: Callable[..., str],
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    run = made(work=False)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(checkpoint, "complete", full)
+        with pytest.raises(EmotionError):
+            execution.execute(run)
+    show(app, run=run)
+    assert [shown.value for shown in app.error] == [ko("error.disk_full")]
+    with monkeypatch.context() as disk:
+        disk.setattr(runs.scheduler, "write_json", full)
+        press(app, ko("run.resume"))
+    assert app.error[0].value and runs.get(run).state == "failed" and not app.exception
+    press(app, ko("run.resume"))
+    assert execution.execute(run).finished
 
 
 def test_a_run_that_diverges_says_so_and_its_best_epoch_can_be_used(app: AppTest, table: Path) -> None:
