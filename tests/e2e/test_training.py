@@ -233,7 +233,7 @@ def test_a_finished_run_is_looked_into_used_and_downloaded(open_training: Open, 
     assert not (run.folder / "checkpoints").exists()
     expect(page.get_by_test_id("stMetricValue").nth(1)).to_have_text(f"{run.figures['test_macro_f1']:.1%}")
 
-    matrix = page.locator(".st-key-batch-matrix")
+    matrix = page.locator("[class*=st-key-batch-matrix-]")
     matrix.locator(".js-plotly-plot").wait_for()
     page.get_by_test_id("stSelectbox").filter(has_text=message("figure.true", "ko")).scroll_into_view_if_needed()
     count = int(sum(runs.test_results(run.id).truth == 0))
