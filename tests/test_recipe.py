@@ -11,10 +11,15 @@ from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "recipes" / "bundled_model"))
 
+import add_sentences
 import corpora
 import e5_weights
+import intermediate
+import make
 import measure
+import torch
 import vocabulary
+from finetune import Settings, masked
 
 
 def test_a_block_of_four_bit_weights() -> None:
@@ -61,3 +66,51 @@ def test_expected_calibration_error() -> None:
     probabilities = np.array([[0.9, 0.1]] * 10)
     assert measure.expected_calibration_error(probabilities, np.array([0] * 9 + [1])) == pytest.approx(0)
     assert measure.expected_calibration_error(probabilities, np.array([0] * 4 + [1] * 6)) == pytest.approx(0.5)
+
+
+def test_a_sentence_near_to_an_earlier_one_is_known() -> None:
+    known = add_sentences.Known()
+    known.add("비싼 돈 주고 샀는데 하루 만에 고장 났어")
+    assert known.has("비싼돈 주고 샀는데, 하루 만에 고장 났어!!")
+    assert known.has("진짜 비싼 돈 주고 샀는데 하루 만에 고장 났어")
+    assert not known.has("하루 만에 고장 날 줄은 몰랐네")
+
+
+def test_which_file_a_sentence_belongs_to_is_its_own_affair() -> None:
+    for name in ("train", "test"):
+        rows = add_sentences.read(add_sentences.SAMPLES / f"{name}.csv")
+        assert {add_sentences.is_test(text) for text, _ in rows} == {name == "test"}
+
+
+def test_own_validation_rows_are_in_train_csv_and_not_trained_on() -> None:
+    held_out = make.OWN_VALIDATION.read_text("utf-8").splitlines()
+    own = {text for text, _ in add_sentences.read(add_sentences.SAMPLES / "train.csv")}
+    assert len(held_out) == len(set(held_out)) > 1000 and set(held_out) <= own
+
+
+def test_masking_spares_special_tokens() -> None:
+    class Tokenizer:
+        pad_token_id, cls_token_id, sep_token_id, mask_token_id = 1, 0, 2, 9
+
+    torch.manual_seed(0)
+    inputs = torch.tensor([[0, *[5] * 30, 2, 1, 1]] * 40)
+    found = masked(inputs, Tokenizer(), Settings(masked_rows=0.5, masked_pieces=0.5))
+    changed = found != inputs
+    assert set(found[changed].tolist()) == {9} and set(inputs[changed].tolist()) == {5}
+    assert 0 < changed.any(1).sum() < 40, "some rows stay as they are"
+
+
+def test_reviews_are_drawn_from_bad_middling_and_good_alike() -> None:
+    stars = np.array([1] * 500 + [10] * 500 + [6] * 500)
+    texts = ["그냥 그래요"] * 1400 + ["길" * 100] * 100
+    rows = intermediate.sample_reviews(texts, stars, 300, 60, np.random.default_rng(0))
+    assert [int((stars[rows] == value).sum()) for value in (1, 6, 10)] == [100, 100, 100]
+    assert max(len(texts[row]) for row in rows) <= 60 and len(set(rows.tolist())) == 300
+
+
+def test_thinning_keeps_the_rare_and_a_share_of_the_frequent() -> None:
+    targets = np.eye(7, dtype=np.float32)[[0] * 500 + [1] * 20_000]
+    rows = corpora.Labelled([str(i) for i in range(len(targets))], targets)
+    first, second = make.thinned(rows, 0), make.thinned(rows, 1)
+    assert first.targets.sum(0)[:2].tolist() == [500, round(make.SHARE * 20_000)]
+    assert set(first.texts) != set(second.texts), "each epoch sees another part"

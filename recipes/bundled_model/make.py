@@ -21,20 +21,23 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 import adapt  # noqa: E402
 import corpora  # noqa: E402
 import e5_weights  # noqa: E402
+import intermediate  # noqa: E402
 import mean_pooling  # noqa: E402
 import numpy as np  # noqa: E402
 import package  # noqa: E402
 import torch  # noqa: E402
 import vocabulary  # noqa: E402
-from finetune import FREQUENT, OWN_REPEATS, Settings, finetune  # noqa: E402
+from finetune import Settings, finetune  # noqa: E402
 from measure import logits_of  # noqa: E402
 from transformers import AutoTokenizer, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast  # noqa: E402
 
 from emotion_core.labels import LABELS  # noqa: E402
 
-STAGES = ("prepare", "finetune", "package")
+STAGES = ("prepare", "intermediate", "finetune", "package")
 OPTIONAL = ("adapt",)  # measured, and left out: see README.md
 REVIEWS = 300_000
+RATED_REVIEWS, LONGEST_REVIEW = 54_000, 60
+SHARE, RARE = 0.25, 1_400  # of GoEmotions-Korean in an epoch of fine-tuning
 KOTE_VALIDATION = 600
 OWN_VALIDATION = Path(__file__).parent / "own_validation.txt"  # sentences of train.csv, one a line
 
@@ -87,28 +90,39 @@ def splits(data: Path) -> tuple[Sets, Sets]:
     return training, {"goemotions": corpora.goemotions(data, "dev"), "kote": kote_validation, "own": own_validation}
 
 
+def intermediate_(data: Path, work: Path) -> None:
+    """One pass over the public rows, our own and rated reviews: `work/intermediate`."""
+    training, _ = splits(data)
+    labelled = training["goemotions"] + training["kote"] + training["own"]
+    texts, stars = corpora.reviews(data)
+    rows = intermediate.sample_reviews(texts, stars, RATED_REVIEWS, LONGEST_REVIEW, np.random.default_rng(2))
+    intermediate.train(*_start(work / "start"), labelled, [texts[i] for i in rows], stars[rows],
+                       intermediate.Settings(), work / "intermediate")
+
+
 def finetune_(data: Path, work: Path) -> None:
-    """Fine-tune on our own sentences, KOTE and, another part each epoch, GoEmotions-Korean: `work/finetuned`."""
+    """Fine-tune on our own sentences and, another part each epoch, the public rows: `work/finetuned`."""
     training, validation = splits(data)
     settings = Settings()
-    epochs = [thinned(training["goemotions"], epoch) + training["kote"] + repeated(training["own"], OWN_REPEATS)
+    epochs = [training["own"] + thinned(training["goemotions"], epoch) + half(training["kote"], epoch)
               for epoch in range(settings.epochs)]
-    finetune(*_start(work / "start"), epochs, validation, settings, work / "finetuned")
+    finetune(*_start(work / "intermediate"), epochs, validation, settings, work / "finetuned")
 
 
-def repeated(rows: corpora.Labelled, times: int) -> corpora.Labelled:
-    """`rows`, `times` times."""
-    return rows.take(np.tile(np.arange(len(rows)), times))
-
-
-def thinned(rows: corpora.Labelled, seed: int) -> corpora.Labelled:
-    """All rows of the five rarer emotions, FREQUENT of each of the two frequent ones."""
-    rng = np.random.default_rng(seed + 1)
+def thinned(rows: corpora.Labelled, epoch: int) -> corpora.Labelled:
+    """All rows of the rarest emotions; of each other SHARE, or RARE if that is more."""
+    rng = np.random.default_rng(epoch + 1)
     main_emotion = rows.targets.argmax(axis=1)
     kept = []
     for emotion in range(len(LABELS)):
-        kept.append(rng.permutation(np.flatnonzero(main_emotion == emotion))[:FREQUENT])
+        found = rng.permutation(np.flatnonzero(main_emotion == emotion))
+        kept.append(found[: max(RARE, round(SHARE * len(found)))])
     return rows.take(np.concatenate(kept))
+
+
+def half(rows: corpora.Labelled, epoch: int) -> corpora.Labelled:
+    """One half of `rows` in even epochs, the other in odd ones."""
+    return rows.take(np.arange(epoch % 2, len(rows), 2))
 
 
 def _start(folder: Path) -> tuple[PreTrainedTokenizerFast, BertForSequenceClassification]:
@@ -124,12 +138,13 @@ def package_(data: Path, work: Path) -> None:
     tokenizer, model = _start(work / "finetuned")
     validation = {name: rows.take(rows.single) for name, rows in splits(data)[1].items()}
     logits = {name: logits_of(model, tokenizer, rows.texts) for name, rows in validation.items()}
-    temperature, shift = package.calibrate(model, logits, validation)
+    temperature, bias = package.calibrate(model, logits, validation)
     package.save(model, tokenizer, folder)
     tests = {"emotion_core/samples/test.csv": corpora.samples("test"), "KOTE test": corpora.kote(data, "test"),
              "GoEmotions-Korean test": corpora.goemotions(data, "test")}
     figures = package.measure(folder, tests)
-    details = {"temperature": round(float(temperature), 2), "shift": round(shift, 2), "pieces": len(tokenizer),
+    details = {"temperature": round(float(temperature), 2), "bias": [round(float(value), 2) for value in bias],
+               "pieces": len(tokenizer), "own_validation": len(validation["own"]),
                "parameters": sum(p.numel() for p in model.parameters())}
     package.write_card(folder, figures, details)
     print(json.dumps(figures, indent=1, ensure_ascii=False))
@@ -143,8 +158,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bundled_model")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    steps = dict(zip((*STAGES, *OPTIONAL), (prepare, finetune_, package_, adapt_), strict=True))
-    done = {"prepare": options.work / "start", "finetune": options.work / "finetuned" / "model.safetensors"}
+    steps = dict(zip((*STAGES, *OPTIONAL), (prepare, intermediate_, finetune_, package_, adapt_), strict=True))
+    done = {"prepare": options.work / "start", "intermediate": options.work / "intermediate" / "model.safetensors",
+            "finetune": options.work / "finetuned" / "model.safetensors"}
     for stage in [options.stage] if options.stage else STAGES:
         if not options.stage and stage in done and done[stage].exists():
             print(f"{stage}: done before")

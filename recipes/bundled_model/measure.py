@@ -1,10 +1,11 @@
-"""Figures of a classifier on labelled rows, and the temperature that makes its probabilities honest."""
+"""Figures of a classifier on labelled rows, and the scaling that makes its probabilities honest."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from corpora import Labelled
+from scipy.optimize import minimize
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -56,13 +57,21 @@ def report(logits: np.ndarray, rows: Labelled) -> dict[str, float]:
     }
 
 
-def fit_temperature(groups: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """The temperature with the least mean negative log-likelihood; each (logits, truth) group weighs the same."""
+def fit_scaling(groups: list[tuple[np.ndarray, np.ndarray]], power: float = 0.3) -> tuple[float, np.ndarray]:
+    """The temperature and the bias a class, float (7,), with the least mean negative log-likelihood.
 
-    def loss(temperature: float) -> float:
-        return float(np.mean([
-            -np.log(softmax(logits / temperature)[np.arange(len(truth)), truth] + 1e-12).mean()
-            for logits, truth in groups
-        ]))
+    Each (logits, truth) group weighs the same; in a group a row weighs as its class's frequency to `-power`, so that
+    rare classes are heard. `power` was chosen among 0, 0.3 and 0.5 on the same rows.
+    """
+    def loss(values: np.ndarray) -> float:
+        temperature, bias = np.exp(values[0]), values[1:] - values[1:].mean()
+        total = 0.0
+        for logits, truth in groups:
+            share = np.bincount(truth, minlength=logits.shape[1]) / len(truth)
+            weight = np.where(share > 0, share, 1)[truth] ** -power
+            found = softmax(logits / temperature + bias)[np.arange(len(truth)), truth]
+            total -= float((weight * np.log(found + 1e-12)).mean() / weight.mean())
+        return total / len(groups) + 0.001 * float((bias**2).sum())
 
-    return float(min(np.arange(0.4, 2.5, 0.01), key=loss))
+    found = minimize(loss, np.zeros(1 + groups[0][0].shape[1])).x
+    return float(np.exp(found[0])), found[1:] - found[1:].mean()

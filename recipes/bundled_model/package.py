@@ -10,26 +10,27 @@ import numpy as np
 import torch
 from corpora import Labelled
 from finetune import LOG_SUM, SECOND_PROBABILITY
-from measure import fit_temperature, logits_of, report
+from measure import fit_scaling, logits_of, report
 from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 
 LARGEST = 70_000_000
 
 
 def calibrate(model: BertForSequenceClassification, logits: dict[str, np.ndarray],
-              validation: dict[str, Labelled]) -> tuple[float, float]:
-    """Fold the temperature and the zero of the logits into the head; returns (temperature, shift).
+              validation: dict[str, Labelled]) -> tuple[float, np.ndarray]:
+    """Fold a temperature and a bias a class into the head; returns (temperature, bias), bias float (7,).
 
-    Temperature: Guo et al. 2017. The shift moves all seven logits alike, so it changes no probability:
-    it puts the median log-sum-exp at `LOG_SUM`, that is, logit 0 at a probability of about SECOND_PROBABILITY.
+    Vector scaling (Guo et al. 2017) with one temperature for all classes. The biases' mean moves all seven logits
+    alike, so it changes no probability: it puts the median log-sum-exp at `LOG_SUM`, that is, logit 0 at a probability
+    of about SECOND_PROBABILITY.
     """
-    temperature = fit_temperature([(logits[name], rows.targets.argmax(1)) for name, rows in validation.items()])
-    scaled = np.concatenate([values / temperature for values in logits.values()])
-    shift = LOG_SUM - float(np.median(np.log(np.exp(scaled).sum(axis=1))))
+    temperature, bias = fit_scaling([(logits[name], rows.targets.argmax(1)) for name, rows in validation.items()])
+    scaled = np.concatenate([values / temperature + bias for values in logits.values()])
+    bias = bias + LOG_SUM - float(np.median(np.log(np.exp(scaled).sum(axis=1))))
     with torch.no_grad():
         model.classifier.weight /= temperature
-        model.classifier.bias.copy_(model.classifier.bias / temperature + shift)
-    return temperature, shift
+        model.classifier.bias.copy_(model.classifier.bias / temperature + torch.from_numpy(bias).float())
+    return temperature, bias
 
 
 def save(model: BertForSequenceClassification, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
