@@ -17,6 +17,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from emotion_core import EmotionClassifier
 from emotion_core.labels import LABELS
 from emotion_core.tables import TableFile, detect
+from tests.conftest import ROOT
 from tests.tables.files import delimited, locked_xlsx, raw_xlsx, xlsx
 
 Open = Callable[..., Page]
@@ -233,7 +234,9 @@ def test_a_file_without_labels_in_english(open_page: Open) -> None:
 
 def test_the_sample_is_one_click_away_and_an_upload_outlives_a_page_switch(page: Page) -> None:
     page.get_by_role("button", name="예제 파일로 해 보기").click()
-    expect(page.get_by_text("모두 1,715행")).to_be_visible()
+    with (ROOT / "emotion_core" / "samples" / "test.csv").open(encoding="utf-8-sig", newline="") as lines:
+        rows = sum(1 for _ in csv.DictReader(lines))
+    expect(page.get_by_text(f"모두 {rows:,}행")).to_be_visible()
     expect(page.get_by_role("button", name="채점 시작")).to_be_visible()
     drop(page, "mine.csv", delimited(ROWS, NAMES).encode())
     expect(page.get_by_text("모두 70행")).to_be_visible()
