@@ -27,8 +27,13 @@ def exact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMOTION_CACHE", str(folder))
-        precision.remember(1.0)
         yield
+
+
+@pytest.fixture(autouse=True)
+def remembered(exact: None) -> None:
+    """What `exact` says, written anew for each test: the folder may be swept, the count of threads may change."""
+    precision.remember(1.0)
 
 
 @pytest.fixture(scope="session")
