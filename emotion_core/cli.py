@@ -55,24 +55,22 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--debug", action="store_true", help=say("debug"))
     parser = argparse.ArgumentParser("python -m emotion_core", description=say("description"))
+    scorer = argparse.ArgumentParser(add_help=False)
+    scorer.add_argument("--model", default=models.BUNDLED, help=say("model"))
+    scorer.add_argument("--device", help=say("device"))
+    scorer.add_argument("--precision", choices=PRECISIONS, default="auto", help=say("precision"))
     commands = parser.add_subparsers(dest="command", required=True, metavar=say("command"))
 
-    predict = commands.add_parser("predict", parents=[common], help=say("predict"), description=say("predict"))
+    predict = commands.add_parser("predict", parents=[common, scorer], help=say("predict"), description=say("predict"))
     predict.add_argument("sentences", nargs="*", metavar=say("sentence"), help=say("sentences"))
-    predict.add_argument("--model", default=models.BUNDLED, help=say("model"))
-    predict.add_argument("--device", help=say("device"))
-    predict.add_argument("--precision", choices=PRECISIONS, default="auto", help=say("precision"))
     predict.set_defaults(run=_predict)
 
-    chat = commands.add_parser("chat", parents=[common], help=say("chat"), description=say("chat"))
-    chat.add_argument("--model", default=models.BUNDLED, help=say("model"))
-    chat.add_argument("--device", help=say("device"))
+    chat = commands.add_parser("chat", parents=[common, scorer], help=say("chat"), description=say("chat"))
     chat.set_defaults(run=_chat)
 
-    evaluate = commands.add_parser("evaluate", parents=[common], help=say("evaluate"), description=say("evaluate"))
+    evaluate = commands.add_parser("evaluate", parents=[common, scorer], help=say("evaluate"),
+                                   description=say("evaluate"))
     evaluate.add_argument("file", metavar=say("file"), help=say("file_help"))
-    evaluate.add_argument("--model", default=models.BUNDLED, help=say("model"))
-    evaluate.add_argument("--device", help=say("device"))
     evaluate.add_argument("--text-column", help=say("text_column"))
     evaluate.add_argument("--label-column", help=say("label_column"))
     evaluate.add_argument("--no-labels", action="store_true", help=say("no_labels"))
@@ -99,7 +97,7 @@ def _chat(options: argparse.Namespace) -> int:
     from .phrasing import describe
 
     language = shell_language()
-    classifier = EmotionClassifier.load(options.model, options.device)
+    classifier = EmotionClassifier.load(options.model, options.device, options.precision)
     prompt = message("chat.prompt", language) if sys.stdin.isatty() else ""
     if hasattr(sys.stdin, "reconfigure"):
         sys.stdin.reconfigure(errors="replace", **({} if sys.stdin.isatty() else {"encoding": "utf-8"}))
@@ -125,9 +123,10 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     choices = {name: getattr(options, name) for name in ("encoding", "delimiter", "sheet") if getattr(options, name)}
     report = evaluate_file(
-        options.file, model=options.model, device=options.device, text_column=options.text_column,
-        label_column=options.label_column, labels=not options.no_labels, out=options.out, report=options.report,
-        language=shell_language(), progress=progress if sys.stderr.isatty() else None, **choices)
+        options.file, model=options.model, device=options.device, precision=options.precision,
+        text_column=options.text_column, label_column=options.label_column, labels=not options.no_labels,
+        out=options.out, report=options.report, language=shell_language(),
+        progress=progress if sys.stderr.isatty() else None, **choices)
     if sys.stderr.isatty():
         print(file=sys.stderr)
     print(json.dumps(report, ensure_ascii=False))

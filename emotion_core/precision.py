@@ -30,11 +30,13 @@ WORTH_IT = 1.2
 def resolve(precision: str, device: torch.device) -> torch.dtype:
     """The dtype that `precision`, one of PRECISIONS, means on `device`.
 
-    "auto": bfloat16 or float16 on a CUDA device that has them, the measured choice on a CPU, else
-    float32. Raises EmotionError for another name.
+    "auto": what EMOTION_PRECISION names, else bfloat16 or float16 on a CUDA device that has them, the
+    measured choice on a CPU, else float32. Raises EmotionError for another name.
     """
     import torch
 
+    if precision == "auto":
+        precision = os.environ.get("EMOTION_PRECISION") or "auto"
     if precision not in PRECISIONS:
         raise EmotionError("error.precision", precision=precision, names=", ".join(PRECISIONS))
     if precision != "auto":
@@ -101,7 +103,7 @@ def _machine() -> str:
         lines = Path("/proc/cpuinfo").read_text("utf-8", errors="replace").splitlines()
         name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
     capability = torch.backends.cpu.get_cpu_capability()
-    return f"{platform.machine()} {name} {capability}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    return f"{platform.machine()} {name} {capability}, torch {torch.__version__}"
 
 
 def measure(tokens: int = 64, inputs: int = 768, outputs: int = 3072, repeats: int = 20) -> float:

@@ -16,6 +16,7 @@ from emotion_core.scoring.rows import MOST_MEASURED, Columns, Survey, check_labe
 from emotion_core.tables import TableFile
 from pages.shared import frame, model_choice, results_view, table_input
 from pages.shared.language import say
+from pages.shared.sentence_list import FILTERS
 from pages.shared.wording import duration, plain, reason, sentence, when
 
 REFRESH_SECONDS = 0.7
@@ -32,7 +33,7 @@ def main() -> None:
     """Draw the page."""
     st.title(say("batch.title"))
     if "job" not in st.query_params and _LAST in st.session_state:  # back from another page
-        st.query_params.from_dict(st.session_state[_LAST])
+        st.query_params.update(st.session_state[_LAST])
     if said := st.session_state.pop(_SAID, None):
         st.error(sentence(said), icon=":material/error:")
     if chosen := st.query_params.get("job"):
@@ -43,7 +44,8 @@ def main() -> None:
             st.warning(sentence(error), icon=":material/info:")
         else:
             _job(status)
-            st.session_state[_LAST] = st.query_params.to_dict()
+            st.session_state[_LAST] = {name: value for name, value in st.query_params.to_dict().items()
+                                       if name in ("job", *FILTERS)}
             return
     st.caption(say("batch.intro"))
     try:

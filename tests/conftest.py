@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emotion_core import EmotionClassifier, precision
+from emotion_core import EmotionClassifier
 from tests.tiny import save_tiny_model
 
 ROOT = Path(__file__).parents[1]
@@ -22,18 +22,11 @@ def korean_shell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def exact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Every machine computes in fp32, as one that measured bfloat16 to be no faster."""
-    folder = tmp_path_factory.mktemp("cache")
+def exact() -> Iterator[None]:
+    """Every machine computes in fp32, the servers and jobs that tests start too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EMOTION_CACHE", str(folder))
+        patch.setenv("EMOTION_PRECISION", "float32")
         yield
-
-
-@pytest.fixture(autouse=True)
-def remembered(exact: None) -> None:
-    """What `exact` says, written anew for each test: the folder may be swept, the count of threads may change."""
-    precision.remember(1.0)
 
 
 @pytest.fixture(scope="session")

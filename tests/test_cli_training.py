@@ -56,10 +56,22 @@ def test_a_sweep_from_the_shell(table: str, capsys: pytest.CaptureFixture[str]) 
     assert main(["sweep", table, "--base", "tiny", *SETTINGS[:2], *SETTINGS[4:], "--batch-size", "16,32", "--name",
                  "비교"]) == 0
     found = last(capsys.readouterr().out)
-    assert found["finished"] == 2 and found["sentence"].startswith("가장 좋은 설정은 batch_size")
+    assert found["finished"] == 2 and found["sentence"].startswith("가장 좋은 설정은 배치 크기")
     assert main(["sweep", "--result", "비교", "--figure", "test_loss"]) == 0
     assert last(capsys.readouterr().out)["figure"] == "test_loss"
     assert main(["sweep", table, "--base", "tiny", "--dropout", "a,b"]) == 1
+
+
+def test_an_estimate_starts_nothing(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", table, "--base", "tiny", "--estimate", *SETTINGS]) == 0
+    out, err = capsys.readouterr()
+    one = last(out)
+    assert one["runs"] == 1 and one["seconds"] == pytest.approx(2 * one["seconds_per_epoch"]) and "GB" in err
+    assert main(["sweep", table, "--base", "tiny", "--estimate", *SETTINGS[:2], *SETTINGS[4:], "--seeds", "1,2,3"]) == 0
+    several = last(capsys.readouterr().out)
+    assert several["runs"] == 3 and several["seconds"] == pytest.approx(6 * several["seconds_per_epoch"])
+    assert main(["train", table, "--base", "nothing", "--estimate"]) == 1
+    assert runs.all_runs() == []
 
 
 @pytest.mark.parametrize("wrong", [["--epochs", "many"], ["--optimizer", "adam"], ["--batches", "1"]])

@@ -129,6 +129,7 @@ def test_another_architecture_is_scored_as_transformers_does(tiny_folder: Path, 
 @pytest.mark.parametrize(("capability", "chosen"), [
     ((9, 0), torch.bfloat16), ((8, 0), torch.bfloat16), ((7, 5), torch.float16), ((6, 1), torch.float32)])
 def test_a_gpu_computes_in_what_it_has(capability, chosen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EMOTION_PRECISION", raising=False)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert precision.resolve("auto", torch.device("cuda", 0)) is chosen
     assert precision.resolve("float32", torch.device("cuda", 0)) is torch.float32
@@ -156,8 +157,19 @@ def test_predict_takes_a_precision(tiny_folder: Path, capsys: pytest.CaptureFixt
         cli.main(["predict", "아파요", "--precision", "int4"])
 
 
+def test_the_environment_names_a_precision_for_all(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOTION_PRECISION", "bfloat16")
+    monkeypatch.setattr(precision, "measure", lambda: pytest.fail("nothing is left to measure"))
+    assert EmotionClassifier.load(tiny_folder, "cpu").precision == "bfloat16"
+    assert EmotionClassifier.load(tiny_folder, "cpu", "float32").precision == "float32"
+    monkeypatch.setenv("EMOTION_PRECISION", "int4")
+    with pytest.raises(EmotionError, match="int4"):
+        EmotionClassifier.load(tiny_folder, "cpu")
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("EMOTION_PRECISION", raising=False)
     monkeypatch.setenv("EMOTION_CACHE", str(tmp_path / "not there yet"))
     return precision.cache_file()
 

@@ -12,7 +12,8 @@ from typing import Any
 from ..messages import EmotionError, message, shell_language
 from ..runs import sweeps
 from ..runs.words import STATES
-from .training import add_run_options, add_settings, chosen_config, chosen_data
+from ..training.settings import said
+from .training import add_run_options, add_settings, chosen_config, chosen_data, print_estimate
 
 _AXES: dict[str, Callable[[str], Any]] = {"batch_size": int, "optimizer": str, "learning_rate": float,
                                           "dropout": float}
@@ -44,7 +45,11 @@ def _sweep(options: argparse.Namespace) -> int:
                           **{name: _values(getattr(options, f"axis_{name}"), read) for name, read in _AXES.items()})
     print(message("cli.sweep_plan", language, count=planned.count, combinations=planned.combinations,
                   seeds=len(planned.seeds)), file=sys.stderr)
-    sweep = sweeps.start(planned, chosen_data(options), options.base, options.name, options.device)
+    if options.estimate:
+        print_estimate(options, planned.configs[0], planned)
+        return 0
+    sweep = sweeps.start(planned, chosen_data(options), options.base, options.name, options.device,
+                         language=language)
     if options.background:
         print(json.dumps({"sweep": sweep, "runs": [run.id for run in sweeps.get(sweep).runs]}))
         return 0
@@ -84,8 +89,10 @@ def _sweep_json(sweep: str, figure: str) -> dict[str, Any]:
     def plain(values: Any) -> dict[str, float | None]:
         return {name: None if value != value else value for name, value in values.items()}
 
+    language = shell_language()
     key, values = result.sentence
+    values = {name: said(value, language) if name in ("best", "next") else value for name, value in values.items()}
     return {"sweep": found.id, "name": found.name, "runs": found.total, "finished": found.done, "figure": figure,
             "rows": [{"settings": dict(row.settings), "count": row.count, "mean": plain(row.mean),
                       "spread": plain(row.spread), "runs": list(row.runs)} for row in result.rows],
-            "sentence": message(key, shell_language(), **values)}
+            "sentence": message(key, language, **values)}

@@ -21,8 +21,10 @@ from ..training.config import OPTIMIZERS, PRESETS, TrainingConfig
 from ..training.progress import Outcome, Progress
 
 if TYPE_CHECKING:
+    from ..runs.sweeps import SweepPlan
     from ..training.data import DataChoice
 
+_GIGABYTE = 1024**3
 SAMPLES = "samples"
 """The FILE that stands for the sample sentences."""
 
@@ -46,6 +48,7 @@ def add_run_options(command: argparse.ArgumentParser, say: Callable[[str], str])
     for name, said in (("text-column", say("text_column")), ("label-column", say("label_column")),
                        ("encoding", say("encoding")), ("delimiter", say("delimiter")), ("sheet", say("sheet"))):
         command.add_argument(f"--{name}", help=said)
+    command.add_argument("--estimate", action="store_true", help=say("estimate"))
     command.add_argument("--preset", choices=sorted(PRESETS), default="notebook", help=say("preset"))
 
 
@@ -102,6 +105,9 @@ def _train(options: argparse.Namespace) -> int:
         return execute_here(options.made)
     if not options.file:
         raise EmotionError("error.train.no_file")
+    if options.estimate:
+        print_estimate(options, chosen_config(options))
+        return 0
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         status = execute_here(_shared_run(options), quiet=int(os.environ.get("RANK", "0")) != 0)
         from ..training.parallel import part
@@ -116,6 +122,24 @@ def _train(options: argparse.Namespace) -> int:
     run, _ = execution.create(chosen_data(options), options.base, chosen_config(options), name=options.name,
                               device=options.device, own=True)
     return execute_here(run)
+
+
+def print_estimate(options: argparse.Namespace, config: TrainingConfig, plan: SweepPlan | None = None) -> None:
+    """Measure a few steps of a run and print what it, or all of `plan`, needs; nothing is started."""
+    from ..training.estimate import as_dict, estimate
+
+    found = estimate(chosen_data(options), options.base, config, options.device)
+    seconds = plan.seconds(found) if plan else found.seconds
+    language = shell_language()
+    print(message("cli.estimate_said", language, time=_clock(seconds), epoch=_clock(found.seconds_per_epoch),
+                  rate=found.sentences_per_second, memory=found.memory / _GIGABYTE,
+                  free=found.free_memory / _GIGABYTE, disk=found.disk / _GIGABYTE,
+                  free_disk=found.free_disk / _GIGABYTE), file=sys.stderr)
+    if found.busy:
+        print(message("training.estimate_busy", language), file=sys.stderr)
+    if not found.fits:
+        print(message("training.estimate_tight", language), file=sys.stderr)
+    print(json.dumps(as_dict(found) | {"seconds": seconds, "runs": plan.count if plan else 1}))
 
 
 def _shared_run(options: argparse.Namespace) -> str:

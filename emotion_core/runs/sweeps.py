@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..messages import EmotionError
 from ..training.config import TrainingConfig
+from ..training.settings import said
 from . import execution, scheduler, store
 from .store import Run
 
@@ -86,7 +87,10 @@ class Combination:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """Combinations with a finished run, the best first; sentence: catalogue key and values of what follows."""
+    """Combinations with a finished run, the best first; sentence: catalogue key and values of what follows.
+
+    Its "best" and "next" are settings, for the edge to name in the reader's language.
+    """
 
     figure: str
     rows: tuple[Combination, ...]
@@ -119,9 +123,10 @@ def plan(config: TrainingConfig, *, batch_size: Sequence[int] = (), optimizer: S
 
 
 def start(plan: SweepPlan, choice: DataChoice, base: str, name: str = "", device: str | None = None,
-          token: str = "") -> str:
+          token: str = "", language: str = "ko") -> str:
     """Queue all runs of `plan` and return the sweep's id; a `token` seen before makes nothing and returns its sweep's.
 
+    The runs are named by their settings, in `language`.
     Raises EmotionError, see `runs.start`; runs that were made before the trouble are taken back.
     """
     sweep = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
@@ -130,7 +135,8 @@ def start(plan: SweepPlan, choice: DataChoice, base: str, name: str = "", device
     made: list[str] = []
     try:
         for number, config in enumerate(plan.configs):
-            run, new = execution.create(choice, base, config, name=_name(part["name"], plan, config), device=device,
+            its_name = _name(part["name"], plan, config, language)
+            run, new = execution.create(choice, base, config, name=its_name, device=device,
                                         token=f"{token}-{number}" if token else "", sweep=part)
             if not new:
                 found = store.get(run).sweep
@@ -145,11 +151,9 @@ def start(plan: SweepPlan, choice: DataChoice, base: str, name: str = "", device
     return sweep
 
 
-def _name(sweep: str, plan: SweepPlan, config: TrainingConfig) -> str:
-    said = [f"{axis} {getattr(config, axis)}" for axis in plan.axes]
-    if len(plan.seeds) > 1:
-        said.append(f"seed {config.seed}")
-    return " · ".join([sweep, *said])
+def _name(sweep: str, plan: SweepPlan, config: TrainingConfig, language: str) -> str:
+    varied = [*plan.axes, *(["seed"] if len(plan.seeds) > 1 else [])]
+    return " · ".join([sweep, *(said({name: getattr(config, name)}, language) for name in varied)])
 
 
 def all_sweeps() -> list[Sweep]:
@@ -221,13 +225,8 @@ def _sentence(rows: list[Combination], figure: str) -> tuple[str, dict[str, Any]
         return "sweep.too_few", {}
     best, following = rows[:2]
     gap = abs(best.mean[figure] - following.mean[figure])
-    values = {"best": said(best.settings), "next": said(following.settings), "gap": gap}
+    values = {"best": best.settings, "next": following.settings, "gap": gap}
     if math.isnan(best.spread[figure]) or math.isnan(following.spread[figure]):
         return "sweep.no_spread", values
     spread = max(best.spread[figure], following.spread[figure])
     return ("sweep.differs" if gap > spread else "sweep.same"), values | {"spread": spread}
-
-
-def said(settings: Mapping[str, Any]) -> str:
-    """Settings in a few words, by their names in the configuration."""
-    return ", ".join(f"{name} {value}" for name, value in settings.items()) or "-"

@@ -26,7 +26,7 @@ _UNWRITTEN = (".xls", ".xlsm", ".xlsb", ".ods")  # the output is XLSX by its nam
 
 
 def evaluate_file(
-    file: str | os.PathLike[str], *, model: str = models.BUNDLED, device: str | None = None,
+    file: str | os.PathLike[str], *, model: str = models.BUNDLED, device: str | None = None, precision: str = "auto",
     text_column: str | None = None, label_column: str | None = None, labels: bool = True,
     out: str | os.PathLike[str] | None = None, report: str | os.PathLike[str] | None = None, language: str = "ko",
     progress: Progress | None = None, **options: str,
@@ -46,7 +46,7 @@ def evaluate_file(
     columns = choose_columns(table, text_column, label_column, labels)
     if columns.label is not None:
         check_labels(survey(table, columns), columns)
-    classifier = EmotionClassifier.load(model, device)
+    classifier = EmotionClassifier.load(model, device, precision)
     started, totals = time.monotonic(), Totals()
 
     def parts() -> Iterator[Scored]:

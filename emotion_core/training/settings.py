@@ -1,11 +1,15 @@
-"""The settings of a run as a form shows them: their order, their limits and which catalogue entries explain them.
+"""The settings of a run as a person sees them: their order and limits in a form, what they and their values are called.
 
 The defaults are `TrainingConfig`'s, which also checks; nothing here decides anything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from ..messages import message
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,35 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("split_seed", "setting.split_seed", "setting.split_seed_help", "int", 0, 2**32 - 1, 1, advanced=True),
 )
 
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+
 PRESET_NAMES: tuple[tuple[str, str, str], ...] = (
     ("notebook", "preset.notebook", "preset.notebook_help"),
     ("quick", "preset.quick", "preset.quick_help"),
 )
 """(preset, catalogue key of its name, of a line about it)."""
+
+
+def label(name: str, language: str) -> str:
+    """What a setting is called."""
+    return message(BY_NAME[name].label_key, language) if name in BY_NAME else name
+
+
+def written(name: str, value: Any, language: str) -> str:
+    """A setting's value as a person reads it."""
+    setting = BY_NAME.get(name)
+    if value is None:
+        return message("training.same_seed", language) if name == "split_seed" else "–"
+    if name == "optimizer":
+        return {"adamw": "AdamW", "sgd": "SGD"}.get(value, str(value))
+    if setting and setting.kind == "choice":
+        known = dict(setting.choices)
+        return message(known[value], language) if value in known else str(value)
+    if isinstance(value, bool):
+        return message("training.yes" if value else "training.no", language)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def said(settings: Mapping[str, Any], language: str) -> str:
+    """Settings with their values in a few words."""
+    return ", ".join(f"{label(name, language)} {written(name, value, language)}" for name, value in settings.items())

@@ -1,4 +1,4 @@
-"""The model in use: chosen in the sidebar, loaded once for all sessions."""
+"""The model in use: chosen in the sidebar, kept in the URL, loaded once for all sessions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .language import say
 from .wording import distinct
 
 _KEY = "model"
+"""The session's key, and the URL's: a reload or a bookmark has the same model."""
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -24,9 +25,15 @@ def picker() -> None:
     shown = distinct({saved.name: saved.shown for saved in saved_models()})
     names = list(shown)
     if st.session_state.get(_KEY) not in names:  # none chosen yet, or its folder has gone
-        st.session_state[_KEY] = names[0] if names else None
+        wanted = st.query_params.get(_KEY)
+        st.session_state[_KEY] = wanted if wanted in names else names[0] if names else None
     st.selectbox(say("model.label"), names, key=_KEY, placeholder=say("model.none"), disabled=not names,
                  format_func=lambda name: shown.get(name, name), help=say("model.help"))
+    chosen = st.session_state[_KEY]
+    if chosen and chosen != names[0]:
+        st.query_params[_KEY] = chosen
+    elif _KEY in st.query_params:
+        del st.query_params[_KEY]
 
 
 def use(name: str) -> None:

@@ -9,15 +9,15 @@ import pandas as pd
 import streamlit as st
 
 from emotion_core import EmotionError, curves, runs
-from emotion_core.messages import message
 from emotion_core.runs import sweeps
 from emotion_core.runs.sweeps import Sweep
 from emotion_core.runs.words import STATES
+from emotion_core.training.settings import said
 
 from . import training_settings
 from .language import current, say
 from .run_view import ICONS
-from .wording import bold, plain, sentence
+from .wording import bold, plain, sentence, told
 
 REFRESH_SECONDS = 2.0
 _WORDS = {"test_macro_f1": "figure.test_f1", "test_accuracy": "figure.test_accuracy", "test_loss": "figure.test_loss",
@@ -86,9 +86,8 @@ def _result(sweep: Sweep, figure: str) -> None:
     result = sweeps.result(sweep.id, figure)
     key, values = result.sentence
     if "best" in values:
-        best, following = result.rows[0].settings, result.rows[1].settings
-        values = values | {"best": _said(best), "next": _said(following)}
-    st.info(message(key, current(), **values), icon=":material/insights:")
+        values = values | {"best": _said(values["best"]), "next": _said(values["next"])}
+    st.info(told(key, values), icon=":material/insights:")
     if not result.rows:
         return
     percent = not figure.endswith("loss")
@@ -117,8 +116,7 @@ def _with_spread(mean: float | None, spread: float | None) -> str:
 
 
 def _said(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{training_settings.label(name)} {training_settings.written(name, value)}"
-                     for name, value in settings.items()) or say("sweep.the_one")
+    return said(settings, current()) or say("sweep.the_one")
 
 
 def _delete(sweep: str, close: Callable[[], None]) -> None:

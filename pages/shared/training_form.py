@@ -11,7 +11,6 @@ from typing import Any
 import streamlit as st
 
 from emotion_core import EmotionError, runs
-from emotion_core.messages import message
 from emotion_core.runs import sweeps
 from emotion_core.runs.store import LONGEST_NAME
 from emotion_core.runs.sweeps import SweepPlan
@@ -21,7 +20,7 @@ from emotion_core.training.estimate import Estimate
 
 from . import measuring, training_base, training_data, training_settings
 from .language import current, say
-from .wording import duration, sentence
+from .wording import duration, sentence, told
 
 _TOKEN, _NAME, _SWEEP = "training-token", "training-name", "training-sweep"
 _SUGGESTED = {"batch_size": (16, 32, 64), "learning_rate": (2e-5, 5e-5, 1e-4), "dropout": (0.1, 0.3, 0.5),
@@ -97,8 +96,7 @@ def _report(choice: DataChoice, base: str, config: TrainingConfig) -> bool:
         st.error(sentence(error), icon=":material/error:")
         return False
     if report.problem:
-        key, values = report.problem
-        st.error(message(key, current(), **values), icon=":material/error:")
+        st.error(told(*report.problem), icon=":material/error:")
     training_data.show(report, config)
     return report.problem is None
 
@@ -111,6 +109,7 @@ def _sweep(config: TrainingConfig) -> tuple[bool, SweepPlan | None]:
         values: dict[str, tuple[Any, ...]] = {}
         values["optimizer"] = tuple(st.multiselect(
             say("setting.optimizer"), OPTIMIZERS, key="sweep-optimizer", default=[config.optimizer],
+            format_func=lambda one: training_settings.written("optimizer", one), placeholder=say("sweep.choose"),
             persist_state="session"))
         try:
             for name, suggested in _SUGGESTED.items():
@@ -119,6 +118,7 @@ def _sweep(config: TrainingConfig) -> tuple[bool, SweepPlan | None]:
                 chosen = st.multiselect(
                     say("sweep.seeds") if name == "seeds" else training_settings.label(name), options,
                     default=[f"{own:g}"], key=f"sweep-{name}", accept_new_options=True, persist_state="session",
+                    placeholder=say("sweep.choose"),
                     help=say("sweep.values_help"))
                 values[name] = _values(chosen, _READ[name])
             if len(values["optimizer"]) > 1 and values["learning_rate"] == (config.learning_rate,):
@@ -197,7 +197,7 @@ def _start(wanted: _Wanted, opened: Callable[[str, str], None]) -> None:
     try:
         with st.spinner(say("training.starting"), show_time=True):
             if wanted.plan:
-                made = sweeps.start(wanted.plan, wanted.choice, wanted.base, name, wanted.device, token)
+                made = sweeps.start(wanted.plan, wanted.choice, wanted.base, name, wanted.device, token, current())
             else:
                 made = runs.start(wanted.choice, wanted.base, wanted.config, name, device=wanted.device, token=token)
     except EmotionError as error:

@@ -7,14 +7,14 @@ from typing import Any
 
 import streamlit as st
 
+from emotion_core.training import settings
 from emotion_core.training.config import PRESETS, TrainingConfig
-from emotion_core.training.settings import PRESET_NAMES, SETTINGS, Setting
+from emotion_core.training.settings import BY_NAME, PRESET_NAMES, SETTINGS, Setting
 
-from .language import say
+from .language import current, say
 
 _PRESET = "training-preset"
 _ELSEWHERE = ("head",)  # asked beside the base
-_BY_NAME = {setting.name: setting for setting in SETTINGS}
 _SMALL = ("learning_rate", "max_grad_norm", "weight_decay")
 
 
@@ -32,7 +32,7 @@ def current_values() -> dict[str, Any]:
 def use(config: TrainingConfig) -> None:
     """Put the values of `config` into the widgets."""
     for name, value in config.as_dict().items():
-        kind = _BY_NAME[name].kind if name in _BY_NAME else ""
+        kind = BY_NAME[name].kind if name in BY_NAME else ""
         st.session_state[key(name)] = float(value) if kind == "float" else value  # a number box is strict
     _find_preset()
 
@@ -55,9 +55,9 @@ def draw(fixed_test: bool) -> None:
         _grid([setting for setting in SETTINGS if setting.advanced and setting.name not in _ELSEWHERE], fixed_test)
 
 
-def _grid(settings: list[Setting], fixed_test: bool) -> None:
-    for start in range(0, len(settings), 2):
-        for place, setting in zip(st.columns(2), settings[start : start + 2], strict=False):
+def _grid(members: list[Setting], fixed_test: bool) -> None:
+    for start in range(0, len(members), 2):
+        for place, setting in zip(st.columns(2), members[start : start + 2], strict=False):
             with place:
                 _widget(setting, fixed_test and setting.name == "test_size")
 
@@ -105,19 +105,9 @@ def _optimizer_changed() -> None:
 
 def label(name: str) -> str:
     """What a setting is called."""
-    return say(_BY_NAME[name].label_key) if name in _BY_NAME else name
+    return settings.label(name, current())
 
 
 def written(name: str, value: Any) -> str:
     """A setting's value as a person reads it."""
-    setting = _BY_NAME.get(name)
-    if value is None:
-        return say("training.same_seed") if name == "split_seed" else "–"
-    if name == "optimizer":
-        return {"adamw": "AdamW", "sgd": "SGD"}.get(value, str(value))
-    if setting and setting.kind == "choice":
-        said = dict(setting.choices)
-        return say(said[value]) if value in said else str(value)
-    if isinstance(value, bool):
-        return say("training.yes") if value else say("training.no")
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return settings.written(name, value, current())

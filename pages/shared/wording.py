@@ -36,7 +36,7 @@ def plain(name: str) -> str:
 
 def sentence(error: EmotionError) -> str:
     """`error` in the reader's language; the names it quotes are a stranger's, so never markdown."""
-    return _said(error.key, error.values)
+    return told(error.key, error.values)
 
 
 def when(moment: float) -> str:
@@ -53,11 +53,12 @@ def distinct(names: Mapping[str, str]) -> dict[str, str]:
 def reason(error: tuple[str, Mapping[str, Any]], otherwise: str) -> str:
     """The sentence of an error that was written to the disk; `otherwise`, a key, where another version wrote it."""
     try:
-        return _said(*error)
+        return told(*error)
     except (KeyError, IndexError, ValueError):
         return say(otherwise)
 
 
-def _said(key: str, values: Mapping[str, Any]) -> str:
+def told(key: str, values: Mapping[str, Any]) -> str:
+    """The catalogue's text of `key`, with markdown's signs in its values escaped."""
     return message(key, current(), **{name: plain(value) if isinstance(value, str) else value
                                       for name, value in values.items()})

@@ -140,6 +140,12 @@ def test_another_model_is_named_and_kept(open_page: Open) -> None:
     page.get_by_role("button", name="감정 읽기").click()
     expect(page.get_by_text("사용한 모델: tiny_model")).to_be_visible()
     expect(page.get_by_text("사용한 모델: bundled")).to_have_count(0)
+    page.wait_for_url("**model=tiny_model")
+    page.reload()
+    expect(page.get_by_test_id("stSidebar").get_by_role("combobox")).to_have_value("tiny_model")
+    page.get_by_role("link", name="파일 채점").click()
+    page.wait_for_url("**/batch?model=tiny_model")
+    expect(page.get_by_test_id("stSidebar").get_by_role("combobox")).to_have_value("tiny_model")
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -115,6 +115,27 @@ def test_choosing_another_model(app: AppTest, weights: Path) -> None:
     assert list(app.dataframe[-1].value["모델"]) == ["other"]
 
 
+def test_the_url_keeps_the_model_and_no_stranger(weights: Path) -> None:
+    for seed, name in enumerate(("bundled", "other")):
+        save_tiny_model(weights / name, seed=seed)
+
+    def opened(**query: str) -> AppTest:
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        for name, value in query.items():
+            app.query_params[name] = value
+        return app.run()
+
+    app = opened(model="other")
+    assert app.selectbox[0].value == "other" and app.query_params["model"] == "other"
+    app.selectbox[0].set_value("bundled").run()
+    assert "model" not in app.query_params
+    app.selectbox[0].set_value("other").run()
+    assert app.query_params["model"] == "other"
+    for stranger in ("../other", "gone", ""):
+        app = opened(model=stranger)
+        assert app.selectbox[0].value == "bundled" and "model" not in app.query_params and not app.exception
+
+
 def test_a_damaged_model_is_one_sentence_and_another_can_be_chosen(app: AppTest, weights: Path) -> None:
     (weights / "other" / "model.safetensors").write_bytes(b"broken")
     app.selectbox[0].set_value("other").run()

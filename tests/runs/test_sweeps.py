@@ -37,6 +37,7 @@ def test_a_sweeps_result_are_means_and_spreads(base: str, table: DataChoice, mon
     assert (sweeps.get("비교").total, sweeps.get(sweep).done) == (4, 0)
     assert sweeps.result(sweep).sentence[0] == "sweep.too_few"
     members = sweeps.get(sweep).runs
+    assert members[0].name == "비교 · 배치 크기 16 · 시드 1" and len({run.name for run in members}) == 4
     for run in members[:3]:
         execution.execute(run.id)
     assert sweeps.result(sweep).sentence[0] == "sweep.no_spread"
@@ -64,5 +65,5 @@ def test_the_best_is_called_better_only_beyond_the_spread(means: tuple[float, ..
             for place, (mean, spread) in enumerate(zip(means, spreads, strict=True), 1)]
     found, values = sweeps._sentence(rows, "test_macro_f1")
     assert found == key
-    assert "batch_size 16" in message(found, "ko", **values) or key == "sweep.too_few"
-    assert message(found, "en", **values)
+    assert key == "sweep.too_few" or values["best"] == {"batch_size": 16}
+    assert message(found, "ko", **values) and message(found, "en", **values)
