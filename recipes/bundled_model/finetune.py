@@ -1,9 +1,9 @@
-"""Stage 3: fine-tunes the encoder on the seven emotions.
+"""Stages 3 and 4: fine-tune the encoder on the seven emotions.
 
 All of our own sentences are seen in every epoch, beside a part of the public rows. Some pieces of some sentences are
 masked, so that no single word decides.
 
-Loss: cross-entropy with soft targets, weighted by class, plus a small pull of
+Loss: cross-entropy with soft targets, weighted by class as it occurs in the row's own set, plus a small pull of
 every sentence's log-sum-exp of logits to `LOG_SUM` (the z-loss of PaLM, arXiv:2204.02311,
 with another centre). With it a logit of 0 means nearly the same probability in every
 sentence, about `SECOND_PROBABILITY`, so the rule "the second emotion is named if its
@@ -30,7 +30,6 @@ from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 SECOND_PROBABILITY = 0.15
 LOG_SUM = -math.log(SECOND_PROBABILITY)
 MAX_LENGTH = 96
-
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,13 @@ def class_weights(targets: np.ndarray, power: float) -> torch.Tensor:
     return torch.tensor(weights / (weights * share).sum(), dtype=torch.float32)
 
 
+def weighted(targets: np.ndarray, settings: Settings) -> torch.Tensor:
+    """A set's targets (rows, 7), smoothed and each times its class's weight in this set."""
+    smooth = settings.label_smoothing
+    soft = torch.from_numpy(targets) * (1 - smooth) + smooth / targets.shape[1]
+    return soft * class_weights(targets, settings.class_weight_power)
+
+
 def batches(lengths: list[int], tokens: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Row numbers of each batch: near in length, at most `tokens` padded tokens, in random order."""
     noisy = np.array(lengths) + rng.uniform(0, 3, len(lengths))
@@ -85,20 +91,19 @@ def batches(lengths: list[int], tokens: int, rng: np.random.Generator) -> list[n
 
 
 def finetune(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassification,
-             epochs: list[Labelled], validation: dict[str, Labelled], settings: Settings, folder: Path) -> None:
-    """Train on the rows of each epoch in turn; after each write the averaged weights and figures to `folder`."""
+             epochs: list[list[Labelled]], validation: dict[str, Labelled], settings: Settings, folder: Path) -> None:
+    """Train on the sets of each epoch in turn; after each write the averaged weights and figures to `folder`."""
     torch.manual_seed(settings.seed)
     chance = random.Random(settings.seed)
     rng = np.random.default_rng(settings.seed)
     for layer in model.bert.encoder.layer:
         layer.attention.self.dropout.p = 0.0  # the masking is enough, and torch's fused attention takes none on a CPU
-    weights = class_weights(epochs[0].targets, settings.class_weight_power)
-    smooth = settings.label_smoothing
     head = list(model.classifier.parameters())
     body = [p for name, p in model.named_parameters() if not name.startswith("classifier.")]
     groups = [{"params": body}, {"params": head, "lr": settings.learning_rate * settings.head_factor}]
     optimizer = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    plan = [epoch_plan(rows.texts, tokenizer, settings.tokens_a_batch, chance, rng) for rows in epochs]
+    plan = [epoch_plan([text for rows in sets for text in rows.texts], tokenizer, settings.tokens_a_batch, chance, rng)
+            for sets in epochs]
     total = sum(len(order) for _, order in plan)
     warm = settings.warmup * total
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -106,8 +111,8 @@ def finetune(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassific
     averaged = copy.deepcopy(model).requires_grad_(False)
     folder.mkdir(parents=True, exist_ok=True)
     step = 0
-    for epoch, ((ids, order), rows) in enumerate(zip(plan, epochs, strict=True), 1):
-        soft = torch.from_numpy(rows.targets) * (1 - smooth) + smooth / rows.targets.shape[1]
+    for epoch, ((ids, order), sets) in enumerate(zip(plan, epochs, strict=True), 1):
+        goals = torch.cat([weighted(rows.targets, settings) for rows in sets])
         model.train()
         losses, started = [], time.monotonic()
         for batch in order:
@@ -115,7 +120,7 @@ def finetune(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassific
             inputs = masked(inputs, tokenizer, settings)
             with torch.autocast("cpu", torch.bfloat16):
                 logits = model(input_ids=inputs, attention_mask=mask).logits.float()
-            loss = objective(logits, soft[batch], weights, settings.z_weight)
+            loss = objective(logits, goals[batch], settings.z_weight)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -159,8 +164,8 @@ def masked(inputs: torch.Tensor, tokenizer: PreTrainedTokenizerFast, settings: S
     return inputs.masked_fill(chosen, tokenizer.mask_token_id)
 
 
-def objective(logits: torch.Tensor, soft: torch.Tensor, weights: torch.Tensor, z_weight: float) -> torch.Tensor:
-    """Mean loss of a batch; `logits` and `soft` are (rows, 7)."""
+def objective(logits: torch.Tensor, goals: torch.Tensor, z_weight: float) -> torch.Tensor:
+    """Mean loss of a batch; `logits` and `goals`, as `weighted` makes them, are (rows, 7)."""
     log_sum = logits.logsumexp(dim=1)
-    cross_entropy = -(soft * weights * (logits - log_sum[:, None])).sum(dim=1)
+    cross_entropy = -(goals * (logits - log_sum[:, None])).sum(dim=1)
     return (cross_entropy + z_weight * (log_sum - LOG_SUM) ** 2).mean()

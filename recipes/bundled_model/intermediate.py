@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from corpora import Labelled
-from finetune import batches, class_weights, objective, padded, vary
+from finetune import batches, objective, padded, vary, weighted
 from torch import nn
 from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 
@@ -77,9 +77,7 @@ def train(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassificati
         return min((step + 1) / warm, 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, step / len(plan)))))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    smooth = settings.label_smoothing
-    soft = torch.from_numpy(labelled.targets) * (1 - smooth) + smooth / labelled.targets.shape[1]
-    weights = class_weights(labelled.targets, settings.class_weight_power)
+    goals = weighted(labelled.targets, settings)
     shares = torch.from_numpy((stars - 1) / 9).float()
     folder.mkdir(parents=True, exist_ok=True)
     parts = {"model": model, "stars_head": stars_head, "optimizer": optimizer, "schedule": schedule}
@@ -93,7 +91,7 @@ def train(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassificati
             pooled = model.dropout(model.bert(input_ids=inputs, attention_mask=mask).pooler_output)
             read = (model.classifier if task == "emotion" else stars_head)(pooled).float()
         if task == "emotion":
-            loss = objective(read, soft[rows], weights, settings.z_weight)
+            loss = objective(read, goals[rows], settings.z_weight)
         else:
             loss = settings.stars_weight * nn.functional.binary_cross_entropy_with_logits(
                 read[:, 0], shares[rows - emotions])

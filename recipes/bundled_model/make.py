@@ -33,11 +33,12 @@ from transformers import AutoTokenizer, BertForSequenceClassification, BertModel
 
 from emotion_core.labels import LABELS  # noqa: E402
 
-STAGES = ("prepare", "intermediate", "finetune", "package")
+STAGES = ("prepare", "intermediate", "finetune", "refine", "package")
 OPTIONAL = ("adapt",)  # measured, and left out: see README.md
 REVIEWS = 300_000
 RATED_REVIEWS, LONGEST_REVIEW = 54_000, 60
-SHARE, RARE = 0.25, 1_400  # of GoEmotions-Korean in an epoch of fine-tuning
+SHARE, REFINED_SHARE, RARE = 0.25, 0.5, 1_400  # of GoEmotions-Korean in an epoch of fine-tuning, of refining
+REFINED_SEEDS = (2, 3)
 KOTE_VALIDATION = 600
 OWN_VALIDATION = Path(__file__).parent / "own_validation.txt"  # sentences of train.csv, one a line
 
@@ -104,19 +105,44 @@ def finetune_(data: Path, work: Path) -> None:
     """Fine-tune on our own sentences and, another part each epoch, the public rows: `work/finetuned`."""
     training, validation = splits(data)
     settings = Settings()
-    epochs = [training["own"] + thinned(training["goemotions"], epoch) + half(training["kote"], epoch)
-              for epoch in range(settings.epochs)]
-    finetune(*_start(work / "intermediate"), epochs, validation, settings, work / "finetuned")
+    finetune(*_start(work / "intermediate"), _epochs(training, settings.epochs, SHARE), validation, settings,
+             work / "finetuned")
 
 
-def thinned(rows: corpora.Labelled, epoch: int) -> corpora.Labelled:
-    """All rows of the rarest emotions; of each other SHARE, or RARE if that is more."""
+def refine_(data: Path, work: Path) -> None:
+    """Go on from there with more of GoEmotions-Korean, once a seed, and average the weights: `work/refined`."""
+    for seed in REFINED_SEEDS:
+        if not (work / f"refined-{seed}" / "model.safetensors").exists():
+            refine_once(data, work, seed)
+    tokenizer, model = _start(work / f"refined-{REFINED_SEEDS[0]}")
+    members = [_start(work / f"refined-{seed}")[1].state_dict() for seed in REFINED_SEEDS]
+    model.load_state_dict({name: torch.stack([one[name] for one in members]).mean(0) for name in members[0]})
+    model.save_pretrained(work / "refined")
+    tokenizer.save_pretrained(work / "refined")
+
+
+def refine_once(data: Path, work: Path, seed: int) -> None:
+    """One of the runs whose weights are averaged (model soups, Wortsman et al. 2022, arXiv:2203.05482)."""
+    training, validation = splits(data)
+    settings = Settings(epochs=3, learning_rate=1.5e-4, class_weight_power=0.1, seed=seed)
+    finetune(*_start(work / "finetuned"), _epochs(training, settings.epochs, REFINED_SHARE, 10 * seed), validation,
+             settings, work / f"refined-{seed}")
+
+
+def _epochs(training: Sets, count: int, share: float, first: int = 0) -> list[list[corpora.Labelled]]:
+    """The sets of `count` epochs; another part of the public ones in each, and for each `first`."""
+    return [[training["own"], thinned(training["goemotions"], epoch, share), half(training["kote"], epoch)]
+            for epoch in range(first, first + count)]
+
+
+def thinned(rows: corpora.Labelled, epoch: int, share: float) -> corpora.Labelled:
+    """All rows of the rarest emotions; of each other `share`, or RARE if that is more."""
     rng = np.random.default_rng(epoch + 1)
     main_emotion = rows.targets.argmax(axis=1)
     kept = []
     for emotion in range(len(LABELS)):
         found = rng.permutation(np.flatnonzero(main_emotion == emotion))
-        kept.append(found[: max(RARE, round(SHARE * len(found)))])
+        kept.append(found[: max(RARE, round(share * len(found)))])
     return rows.take(np.concatenate(kept))
 
 
@@ -135,7 +161,7 @@ def _start(folder: Path) -> tuple[PreTrainedTokenizerFast, BertForSequenceClassi
 def package_(data: Path, work: Path) -> None:
     """Calibrate, save as `weights/bundled`, measure, write the card."""
     folder = ROOT / "weights" / "bundled"
-    tokenizer, model = _start(work / "finetuned")
+    tokenizer, model = _start(work / "refined")
     validation = {name: rows.take(rows.single) for name, rows in splits(data)[1].items()}
     logits = {name: logits_of(model, tokenizer, rows.texts) for name, rows in validation.items()}
     temperature, bias = package.calibrate(model, logits, validation)
@@ -158,9 +184,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bundled_model")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    steps = dict(zip((*STAGES, *OPTIONAL), (prepare, intermediate_, finetune_, package_, adapt_), strict=True))
+    steps = dict(zip((*STAGES, *OPTIONAL), (prepare, intermediate_, finetune_, refine_, package_,
+                                                   adapt_), strict=True))
     done = {"prepare": options.work / "start", "intermediate": options.work / "intermediate" / "model.safetensors",
-            "finetune": options.work / "finetuned" / "model.safetensors"}
+            "finetune": options.work / "finetuned" / "model.safetensors",
+            "refine": options.work / "refined" / "model.safetensors"}
     for stage in [options.stage] if options.stage else STAGES:
         if not options.stage and stage in done and done[stage].exists():
             print(f"{stage}: done before")
