@@ -39,19 +39,19 @@ def resume(job: str) -> None:
     Raises EmotionError where there is no such job, it is finished or damaged, or the disk won't take it.
     """
     folder = store.folder_of(job)
-    with FileLock(folder / ".resuming"):  # pressed twice, or in two tabs
-        found = store.status(job)
-        if not found.ended:
-            return
-        if found.state in ("finished", "damaged"):
-            raise EmotionError("error.job.not_resumable", title=found.title)
-        try:
+    try:
+        with FileLock(folder / ".resuming"):  # pressed twice, or in two tabs
+            found = store.status(job)
+            if not found.ended:
+                return
+            if found.state in ("finished", "damaged"):
+                raise EmotionError("error.job.not_resumable", title=found.title)
             (folder / "stop").unlink(missing_ok=True)
             store.write_json(folder / "status.json", {"state": "starting", "done": found.done, "total": found.total,
                                                       "seconds": found.seconds})
             _work(folder)
-        except OSError as error:
-            raise models.unwritable(folder, error) from error
+    except OSError as error:
+        raise models.unwritable(folder, error) from error
 
 
 def _work(folder: Path) -> None:
@@ -62,12 +62,16 @@ def _work(folder: Path) -> None:
 def stop(job: str, force: bool = False) -> None:
     """Ask a job to stop and keep what is done; with `force`, end its process and all its children now.
 
-    Raises EmotionError where there is no such job.
+    Raises EmotionError where there is no such job, or the disk won't take the word.
     """
     found = store.status(job)
     if found.ended:
         return
-    (found.folder / "stop").touch()
+    try:
+        (found.folder / "stop").touch()
+    except OSError as error:
+        if not force:
+            raise models.unwritable(found.folder, error) from error
     if force:
         kill(found.folder)
 

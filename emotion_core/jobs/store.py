@@ -124,7 +124,7 @@ def status(job: str) -> JobStatus:
         spec = read_json(folder / "spec.json")
         if spec["schema"] > SCHEMA:
             raise ValueError("schema")
-        known = {"kind": str(spec["kind"]), "title": str(spec["title"]), "created": float(spec["created"])}
+        known = {"kind": str(spec["kind"]), "title": str(spec["title"]), "created": point_in_time(spec["created"])}
         state, progress = _written(folder)
         if state not in ENDED and not alive(folder, known["created"]):
             state, progress = _written(folder)  # it may have ended since
@@ -132,7 +132,7 @@ def status(job: str) -> JobStatus:
                 state = "stopped" if (folder / "stop").exists() else "interrupted"
         elif state not in ENDED and (folder / "stop").exists():
             state = "stopping"
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         if not folder.is_dir():  # deleted in another tab meanwhile
             raise EmotionError("error.job.missing", job=job) from error
         return JobStatus(job, folder, "", job, "damaged", folder.stat().st_mtime)
@@ -196,6 +196,12 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(file.name)
     return content
+
+
+def point_in_time(seconds: object) -> float:
+    """`seconds` since 1970, as a date can show them. Raises ValueError or OverflowError for any others."""
+    time.localtime(moment := float(seconds))  # type: ignore[arg-type]
+    return moment
 
 
 def alive(folder: Path, created: float = 0.0) -> bool:

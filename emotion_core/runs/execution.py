@@ -50,6 +50,7 @@ def create(choice: DataChoice, base: str, config: TrainingConfig, *, name: str =
         root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(root / ".lock")
         with lock:
+            store.sweep()
             if token and (found := _with_token(root, token)):
                 return found, False
             return _create(root, choice, base, config, name, note, device, token, sweep, own), True
@@ -66,7 +67,7 @@ def _create(root: Path, choice: DataChoice, base: str, config: TrainingConfig, n
     data.check()
     now = time.time()
     run = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{secrets.token_hex(3)}"
-    fresh = root / f".new-{run}"
+    fresh = root / f"{store.NEW}{run}"
     fresh.mkdir()
     try:
         facts = {"fingerprint": data.fingerprint, "rows": data.rows, "train_rows": len(data.train),

@@ -40,7 +40,7 @@ def _waiting(known: list[Run]) -> list[Run]:
 def move_to(run: str, place: int) -> None:
     """Give a waiting run the place `place` among those that wait for its device, 0 the next.
 
-    Raises EmotionError where it doesn't wait any more.
+    Raises EmotionError where it doesn't wait any more, or where the disk refuses.
     """
     found = store.get(run)
     if found.state != "queued":
@@ -49,9 +49,12 @@ def move_to(run: str, place: int) -> None:
     place = max(0, min(place, len(others)))
     others.insert(place, found)
     times = sorted(one.place for one in others)
-    for number, one in enumerate(others):
-        # Equal times would leave the order to chance.
-        write_json(one.folder / "queue.json", {"place": times[0] + number * 1e-3})
+    try:
+        for number, one in enumerate(others):
+            # Equal times would leave the order to chance.
+            write_json(one.folder / "queue.json", {"place": times[0] + number * 1e-3})
+    except OSError as error:
+        raise models.unwritable(found.folder, error) from error
 
 
 def move(run: str, places: int) -> None:

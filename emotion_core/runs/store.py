@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import models
-from ..jobs.store import alive, read_json, write_json
+from ..jobs.store import alive, point_in_time, read_json, write_json
 from ..messages import EmotionError
 from ..training import checkpoint
 from ..training.config import TrainingConfig
@@ -36,6 +37,10 @@ from .migrations import migrated
 ENDED = ("finished", "stopped", "failed", "interrupted", "damaged")
 LONGEST_NAME = 80
 LONGEST_NOTE = 4000
+NEW = ".new-"
+"""How a folder's name begins that is being filled."""
+_DELETED = ".deleted-"
+_DEVICE = re.compile(r"cpu|mps|cuda:[0-9]{1,3}")
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,7 @@ def read(folder: Path) -> Run:
     """The run in `folder`; what can't be read makes it damaged, and nothing else suffers."""
     try:
         run = _read(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EmotionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, EmotionError):
         try:
             created = folder.stat().st_mtime
         except OSError:
@@ -207,11 +212,14 @@ def _read(folder: Path) -> Run:
         stopping = (folder / "stop").exists()
         state = ("stopping" if stopping else "running") if alive(folder) else "interrupted"
     error = status.get("error")
-    created = float(spec["created"])
+    created = point_in_time(spec["created"])
+    device = str(spec["device"])
+    if not _DEVICE.fullmatch(device):  # files are called by it
+        raise ValueError("device")
     return Run(
         id=folder.name, folder=folder, state=state, created=created, name=str(about.get("name") or folder.name),
         note=str(about.get("note", "")), base=str(spec["base"]), config=TrainingConfig.from_dict(spec["config"]),
-        device=str(spec["device"]), title=str(spec["data"]["title"]),
+        device=device, title=str(spec["data"]["title"]),
         data=DataFacts(str(spec["data"]["title"]), str(facts["fingerprint"]), int(facts["rows"]),
                        int(facts["train_rows"]), int(facts["test_rows"]),
                        tuple((str(label), int(train), int(test)) for label, train, test in facts["balance"])),
@@ -291,9 +299,20 @@ def delete(run: str) -> None:
     found = get(run)
     if not found.ended:
         raise EmotionError("error.run.active", name=found.name)
-    doomed = found.folder.with_name(f".deleted-{found.id}-{os.getpid()}")
+    doomed = found.folder.with_name(f"{_DELETED}{found.id}-{os.getpid()}")
     try:
         found.folder.rename(doomed)  # at once and whole: nobody ever sees half a run
-        shutil.rmtree(doomed)
+        if doomed.is_symlink():
+            doomed.unlink()  # never what it points to
+        else:
+            with contextlib.suppress(FileNotFoundError):  # a `sweep` is at it too
+                shutil.rmtree(doomed)
     except OSError as error:
         raise models.unwritable(found.folder, error) from error
+
+
+def sweep() -> None:
+    """Remove what a killed process left half-made or half-deleted; to be called by who holds the lock of `create`."""
+    for pattern in (f"{NEW}*", f"{_DELETED}*"):
+        for left in runs_folder().glob(pattern):
+            shutil.rmtree(left, ignore_errors=True)

@@ -6,6 +6,7 @@ in all of them, so that seeds differ only in the head, the order of the sentence
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import secrets
@@ -127,7 +128,8 @@ def start(plan: SweepPlan, choice: DataChoice, base: str, name: str = "", device
     """Queue all runs of `plan` and return the sweep's id; a `token` seen before makes nothing and returns its sweep's.
 
     The runs are named by their settings, in `language`.
-    Raises EmotionError, see `runs.start`; runs that were made before the trouble are taken back.
+    Raises EmotionError, see `runs.start`; runs that were made before the trouble are taken back, one that works already
+    is stopped.
     """
     sweep = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     part = {"id": sweep, "name": " ".join(name.split())[: store.LONGEST_NAME] or sweep,
@@ -144,8 +146,9 @@ def start(plan: SweepPlan, choice: DataChoice, base: str, name: str = "", device
             made.append(run)
     except EmotionError:
         for run in made:
-            scheduler.stop(run)
-            store.delete(run)
+            with contextlib.suppress(EmotionError):  # one that works by now goes no further than its stop
+                scheduler.stop(run)
+                store.delete(run)
         raise
     scheduler.wake()
     return sweep

@@ -329,3 +329,34 @@ def test_status_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(KeyboardInterrupt):
         store.write_json(file, {"state": "finished", "more": "x" * 10_000})
     assert json.loads(file.read_text("utf-8")) == {"state": "running"}
+
+
+def test_numbers_that_are_none_are_damage() -> None:
+    job = start()
+    found = wait_for(job, lambda one: one.ended)
+    (found.folder / "status.json").write_text('{"state": "stopped", "done": Infinity}')
+    assert [one.state for one in jobs.jobs()] == ["damaged"]
+    (found.folder / "spec.json").write_text('{"schema": 1, "kind": "score", "title": "", "created": 1e300}')
+    assert [one.state for one in jobs.jobs()] == ["damaged"]
+
+
+def test_a_stop_and_a_resume_that_the_disk_does_not_take_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = start(hold=1)
+    wait_for(job, lambda one: one.done == 1)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "touch", refuse)
+        with pytest.raises(EmotionError) as caught:
+            jobs.stop(job)
+        assert caught.value.key == "error.disk_full"
+    jobs.stop(job)
+    wait_for(job, lambda one: one.ended)
+    with monkeypatch.context() as full:
+        full.setattr(process.FileLock, "acquire", refuse)
+        with pytest.raises(EmotionError) as caught:
+            jobs.resume(job)
+        assert caught.value.key == "error.disk_full"
+    assert jobs.status(job).state == "stopped"

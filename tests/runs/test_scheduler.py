@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -108,3 +109,18 @@ def test_nobody_works_on_a_run_twice(base: str, table: DataChoice) -> None:
     runs.stop(run, force=True)
     assert wait_for(run, lambda found: found.ended).state == "interrupted"
     assert time.monotonic() - started < 30
+
+
+def test_an_order_that_the_disk_does_not_take_is_said(base: str, table: DataChoice,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (execution.create(table, base, CONFIG, name=name)[0] for name in ("first", "second"))
+
+    def refuse(file: object, content: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as full:
+        full.setattr(scheduler, "write_json", refuse)
+        with pytest.raises(EmotionError) as caught:
+            runs.move(second, -1)
+    assert caught.value.key == "error.disk_full"
+    assert [run.id for run in runs.queue()] == [first, second]

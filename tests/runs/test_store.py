@@ -171,3 +171,38 @@ def test_runs_are_compared_by_what_differs(base: str, table: DataChoice) -> None
     found = runs.compare(ids)
     assert found.names == ("batch_size", "dropout") and found.rows == ((16, 0.5), (8, 0.1))
     assert runs.compare([]).names == ()
+
+
+@pytest.mark.parametrize("change", [
+    {"device": "../../elsewhere"}, {"device": "cuda:0/.."}, {"created": 1e300}, {"created": float("nan")},
+    {"schema": float("inf")}, {"data": {"title": "", "facts": {"fingerprint": "", "rows": float("inf")}}},
+])
+def test_a_run_copied_from_elsewhere_that_is_made_up_is_damaged(base: str, table: DataChoice, weights: Path,
+                                                               change: dict[str, object]) -> None:
+    run, _ = execution.create(table, base, CONFIG)
+    file = runs.get(run).folder / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | change), "utf-8")
+    assert [found.state for found in runs.all_runs()] == ["damaged"]
+    before = sorted(weights.parent.rglob("*"))
+    runs.wake()
+    assert sorted(weights.parent.rglob("*")) == before
+
+
+def test_what_a_killed_process_left_goes_with_the_next_run(base: str, table: DataChoice, weights: Path) -> None:
+    left = [weights / "runs" / name for name in (".new-20260101-000000-abcdef", ".deleted-20260101-000000-abcdef-7")]
+    for folder in left:
+        folder.mkdir(parents=True)
+        (folder / "input.csv").write_text("가")
+    run, _ = execution.create(table, base, CONFIG)
+    assert not any(folder.exists() for folder in left) and runs.get(run).state == "queued"
+
+
+def test_a_run_that_lies_elsewhere_is_deleted_as_its_link(base: str, table: DataChoice, tmp_path: Path) -> None:
+    run, _ = execution.create(table, base, CONFIG)
+    runs.stop(run)
+    folder = runs.get(run).folder
+    elsewhere = folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(elsewhere)
+    runs.delete(run)
+    assert runs.all_runs() == [] and (elsewhere / "run.json").is_file()
+    assert not list(folder.parent.glob(".deleted-*"))

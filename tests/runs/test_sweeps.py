@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
+import subprocess
+import sys
 
 import pytest
 
@@ -67,3 +69,27 @@ def test_the_best_is_called_better_only_beyond_the_spread(means: tuple[float, ..
     assert found == key
     assert key == "sweep.too_few" or values["best"] == {"batch_size": 16}
     assert message(found, "ko", **values) and message(found, "en", **values)
+
+
+def test_a_sweep_that_fails_half_way_says_why_though_one_of_its_runs_works_by_now(
+        base: str, table: DataChoice, monkeypatch: pytest.MonkeyPatch) -> None:
+    create, made = execution.create, []
+    works = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+
+    def third_fails(*arguments: object, **options: object) -> tuple[str, bool]:
+        if len(made) == 2:
+            execution.record(store.folder_of(made[0]), works.pid)  # the queue came to it meanwhile
+            store.write_status(store.folder_of(made[0]), "running")
+            raise EmotionError("error.disk_full")
+        made.append(create(*arguments, **options)[0])
+        return made[-1], True
+
+    monkeypatch.setattr(execution, "create", third_fails)
+    try:
+        with pytest.raises(EmotionError) as caught:
+            sweeps.start(sweeps.plan(CONFIG, seeds=(1, 2, 3)), table, base)
+        assert caught.value.key == "error.disk_full"
+        assert [(run.id, run.state) for run in store.all_runs()] == [(made[0], "stopping")]
+    finally:
+        works.kill()
+        works.wait()
