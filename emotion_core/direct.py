@@ -88,9 +88,10 @@ def read_tokenizer(folder: Path) -> FastTokenizer | None:
 
 
 def _shapes(config: SimpleNamespace) -> dict[str, tuple[int, ...]]:
-    """Every weight's name and shape, as transformers saves them."""
+    """Every weight's name and shape, as transformers saves them. Raises what an odd `config` raises."""
     size, wide = config.hidden_size, config.intermediate_size
-    linear = {"bert.pooler.dense": (size, size), "classifier": (len(config.id2label), size)}
+    labels = {int(number): name for number, name in config.id2label.items()}
+    linear = {"bert.pooler.dense": (size, size), "classifier": (len(labels), size)}
     norms = ["bert.embeddings.LayerNorm"]
     for number in range(config.num_hidden_layers):
         layer = f"bert.encoder.layer.{number}"

@@ -7,6 +7,7 @@ nor for adding and removing models (`library`).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -75,9 +76,7 @@ def weights_folder() -> Path:
 def saved_models() -> list[SavedModel]:
     """The models under `weights/`, the bundled one first, then by name; then those of training runs, newest first."""
     root = weights_folder()
-    if not root.is_dir():
-        return []
-    found = [_saved(folder) for folder in root.iterdir()]
+    found = [_saved(folder) for folder in _folders(root)]
     runs = sorted(filter(None, map(_of_run, _folders(root / RUNS))), key=lambda saved: saved.name, reverse=True)
     return [*sorted(filter(None, found), key=lambda saved: (saved.name != BUNDLED, saved.name)), *runs]
 
@@ -91,6 +90,7 @@ def devices() -> list[str]:
 
 
 def _folders(root: Path) -> list[Path]:
+    """What is in `root` and isn't hidden; nothing where it can't be read."""
     try:
         return [entry for entry in root.iterdir() if not entry.name.startswith(".")]
     except OSError:
@@ -114,7 +114,7 @@ def _saved(folder: Path) -> SavedModel | None:
         files = {file.name: file.stat().st_mtime for file in folder.iterdir()}
     except OSError:  # not a folder, not ours to read, or deleted while we looked
         return None
-    if "config.json" not in files or folder.name.startswith("."):
+    if "config.json" not in files:
         return None
     return SavedModel(folder.name, folder, max(files.values()))
 
@@ -181,9 +181,9 @@ def locate(source: str | os.PathLike[str]) -> Path | str:
     for saved in saved_models():
         if unicodedata.normalize("NFC", saved.name) == wanted:
             return saved.folder
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder
+    with contextlib.suppress(OSError, RuntimeError, ValueError):  # too long for a name, or the home of nobody
+        if (folder := Path(source).expanduser()).is_dir():
+            return folder
     text = str(source)
     if isinstance(source, os.PathLike) or text.count("/") != 1 or text.startswith((".", "/", "~")):
         names = ", ".join(saved.name for saved in saved_models()) or "-"

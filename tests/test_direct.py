@@ -104,3 +104,10 @@ def test_an_unusual_tokenizer_is_left_to_transformers(folder: Path, change: dict
 def test_a_folder_with_pieces_may_be_kobert(folder: Path, tmp_path: Path) -> None:
     shutil.copy(save_tiny_kobert(tmp_path / "kobert") / "spiece.model", folder)
     assert direct.read_tokenizer(folder) is None
+
+
+def test_labels_that_are_no_table_are_said(folder: Path) -> None:
+    edit(folder / "config.json", id2label=["공포", "놀람", "분노", "슬픔", "중립", "행복", "혐오"])
+    assert direct.read_bert(folder) is None
+    with pytest.raises(EmotionError):
+        EmotionClassifier.load(folder, "cpu")

@@ -72,7 +72,8 @@ def test_other_labels_are_refused(tmp_path: Path, labels: tuple[str, ...]) -> No
     assert refused(save_tiny_model(tmp_path / "m", labels=labels)) == "error.model.labels"
 
 
-@pytest.mark.parametrize("source", ["없는모델", "../mine", "/no/such/folder", "a/b/c", "~nobody/x"])
+@pytest.mark.parametrize("source", ["없는모델", "../mine", "/no/such/folder", "a/b/c", "~nobody/x", "~no-such-person/x",
+                                    "x" * 5000, "a\0b"])
 def test_missing(weights: Path, source: str) -> None:
     assert refused(source) == "error.model.missing"
 
@@ -167,3 +168,11 @@ def test_unknown_device(folder: Path, device: str) -> None:
 def test_a_decomposed_folder_name_is_found_by_the_composed_one(folder: Path, weights: Path) -> None:
     folder.rename(weights / unicodedata.normalize("NFD", "내 모델"))
     assert EmotionClassifier.load("내 모델").predict("안녕")
+
+
+def test_a_weights_folder_that_cannot_be_read_is_an_empty_list(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "not yours")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert saved_models() == []
