@@ -152,7 +152,7 @@ class EmotionClassifier:
         readable = self.max_length * CHARACTERS_A_TOKEN
         with self._tokenizing:
             whole = self._tokenizer([text[:readable] for text in texts], verbose=False)["input_ids"]
-            fixed = self._tokenizer.num_special_tokens_to_add()
+            fixed = max(1, self._tokenizer.num_special_tokens_to_add())
         room = self.max_length
         # Encoders end a sentence with its special tokens after the first; keep them when cutting.
         ids = [row if len(row) <= room else row[: room - fixed + 1] + row[len(row) - fixed + 1 :] for row in whole]

@@ -131,3 +131,19 @@ def test_length_batches_stay_under_the_budget() -> None:
     for batch in found:
         assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= 40
     assert len(found) < len(lengths)
+
+
+def test_a_tokenizer_without_special_tokens_is_cut_at_the_models_length(tiny_folder) -> None:
+    plain = EmotionClassifier.load(tiny_folder, device="cpu")
+    tokenizer, longest = plain._tokenizer, plain.max_length
+
+    class Bare:
+        def __call__(self, texts, verbose=True):
+            return {"input_ids": [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]}
+
+        def num_special_tokens_to_add(self) -> int:
+            return 0
+
+    plain._tokenizer = Bare()
+    assert plain.predict("아 " * 3 * longest).truncated
+    assert [len(row) for row in plain._tokenize(["아 " * 3 * longest])[0]] == [longest]

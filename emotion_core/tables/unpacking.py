@@ -8,6 +8,7 @@ it. Imports nothing of the package, so it starts quickly. The exit status says w
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import json
@@ -174,7 +175,8 @@ def _limit_memory() -> None:
         return
     for kind, most in ((resource.RLIMIT_AS, _MOST_MEMORY), (resource.RLIMIT_CORE, 0)):
         _, hard = resource.getrlimit(kind)
-        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+        with contextlib.suppress(OSError, ValueError):  # macOS refuses some
+            resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 if __name__ == "__main__":

@@ -192,6 +192,14 @@ def test_every_way_to_cut_a_workbook_is_refused_or_read(tmp_path: Path) -> None:
                 read_all(path)
 
 
+def test_a_system_that_knows_no_such_limit_reads_workbooks_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:  # as macOS does
+        raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    unpacking._limit_memory()
+
+
 def test_a_sheet_is_unpacked_where_it_can_do_no_harm() -> None:
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     assert peak < unpacking._MOST_MEMORY * 1.05
