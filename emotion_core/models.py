@@ -148,7 +148,7 @@ def load(source: str | os.PathLike[str], device: str | None = None, to_score: bo
     """
     where = locate(source)
     target = choose_device(device)
-    name = next((saved.name for saved in saved_models() if saved.folder == where), getattr(where, "name", where))
+    name = (name_of(where) or where.name) if isinstance(where, Path) else where
     folder = where if isinstance(where, Path) else hub.snapshot(where)
     _check_folder(folder)
     try:
@@ -162,7 +162,7 @@ def load(source: str | os.PathLike[str], device: str | None = None, to_score: bo
     order = _label_order(model.config, str(source))
     rows = model.config.vocab_size if weights else model.get_input_embeddings().num_embeddings
     check_tokenizer(rows, tokenizer, str(source))
-    return LoadedModel(name, model, tokenizer, order, _max_length(model, tokenizer), target)
+    return LoadedModel(name, model, tokenizer, order, max_length(model, tokenizer), target)
 
 
 def _read_directly(folder: Path) -> tuple[BertWeights | None, FastTokenizer | None]:
@@ -189,6 +189,11 @@ def locate(source: str | os.PathLike[str]) -> Path | str:
         names = ", ".join(saved.name for saved in saved_models()) or "-"
         raise EmotionError("error.model.missing", model=text, names=names)
     return text
+
+
+def name_of(folder: Path) -> str | None:
+    """What the model in `folder` is called under `weights/`, or None where it lies elsewhere or has gone."""
+    return next((saved.name for saved in saved_models() if saved.folder == folder), None)
 
 
 def _check_folder(folder: Path) -> None:
@@ -250,7 +255,8 @@ def check_tokenizer(rows: int, tokenizer: PreTrainedTokenizerBase, source: str) 
         raise EmotionError("error.model.tokenizer", model=source, found=len(tokenizer), expected=rows)
 
 
-def _max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+def max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The most tokens that both can take, special ones included."""
     positions = getattr(model.config, "max_position_embeddings", tokenizer.model_max_length)
     if "roberta" in model.config.model_type:  # positions start after the padding id
         positions -= model.config.pad_token_id + 1

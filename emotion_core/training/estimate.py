@@ -113,7 +113,7 @@ def _measure(folder: Path, spec: dict[str, Any], config: TrainingConfig) -> dict
         model, tokenizer, _ = run.load_model(spec["base"], config, fresh=config.head == "fresh")
         run.freeze(model, config.frozen_layers)
         model.to(device).train()
-        longest = min(config.max_length, models._max_length(model, tokenizer))
+        longest = min(config.max_length, models.max_length(model, tokenizer))
         train_ids, test_ids = (encode(tokenizer, half.text, longest) for half in (data.train, data.test))
         rows, pad = TokenRows(train_ids, data.train.label), Padding(tokenizer.pad_token_id or 0)
         plan = LengthGrouped([len(ids) for ids in train_ids], config.batch_size, config.seed)

@@ -79,7 +79,7 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
     model, tokenizer, order = load_model(resumed or base, config, fresh=config.head == "fresh" and resumed is None)
     freeze(model, config.frozen_layers)
     model.to(args.device)
-    longest = min(config.max_length, models._max_length(model, tokenizer))
+    longest = min(config.max_length, models.max_length(model, tokenizer))
     train_ids, test_ids = (encode(tokenizer, half.text, longest) for half in (data.train, data.test))
     plan = LengthGrouped([len(ids) for ids in train_ids], config.batch_size, config.seed, args.world_size)
     steps = plan.batches * config.epochs

@@ -34,7 +34,7 @@ _TABLES = {"CSV": (".csv", "text/csv"),
 
 
 def show(status: JobStatus, results: Results, model: str) -> None:
-    """Draw the download buttons."""
+    """Draw the download buttons; `model` is what the report calls the model, as the shell does."""
     language = current()
     stem = "".join(c for c in Path(status.title).stem if c.isalnum() or c in "-_ ").strip()[:_LONGEST_NAME]
     stem = stem or "emotions"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from emotion_core import evaluation, figures
+from emotion_core import evaluation, figures, models
 from emotion_core.jobs import JobStatus
 from emotion_core.jobs.store import read_json
 from emotion_core.labels import LABELS, display_name
@@ -44,7 +44,8 @@ def show(status: JobStatus) -> None:
         return
     totals = results.totals
     spec = read_json(status.folder / "spec.json")
-    model = str(spec.get("model_title") or Path(spec["model"]).name)
+    folder = Path(spec["model"])
+    model = str(spec.get("model_title") or folder.name)
     said = [say("batch.summary", scored=totals.scored, rows=max(totals.rows, status.total), model=plain(model))]
     for count, key in ((totals.skipped_count, "batch.summary_empty"), (totals.truncated, "batch.summary_cut"),
                        (totals.unknown_labels, "batch.summary_unknown")):
@@ -52,7 +53,7 @@ def show(status: JobStatus) -> None:
             said.append(say(key, count=count))
     st.caption(" ".join(said))
     explore(results, status.id)
-    result_downloads.show(status, results, Path(spec["model"]).name)
+    result_downloads.show(status, results, models.name_of(folder) or model)
 
 
 def explore(results: Results, of: str) -> None:

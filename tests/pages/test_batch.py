@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -363,3 +365,13 @@ def test_a_table_that_cannot_be_made_is_said(large: AppTest, in_here: None, monk
 
 def progress(app: AppTest) -> list[str]:
     return [one.proto.text for one in app.get("progress")]
+
+
+def test_the_report_calls_a_runs_model_as_the_shell_does(app: AppTest, tiny_folder: Path, weights: Path, tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Path(shutil.copytree(tiny_folder, weights / "runs" / "20260101-000000-abcdef" / "model"))
+    made: dict[str, Callable[[], str]] = {}
+    monkeypatch.setattr(result_downloads, "_button", lambda label, key, make, name, kind: made.update({key: make}))
+    app.query_params["job"] = done(model, tmp_path, ROWS)
+    app.run()
+    assert json.loads(made["report"]())["model"] == "runs/20260101-000000-abcdef"
