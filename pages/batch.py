@@ -148,7 +148,7 @@ def _job(status: JobStatus) -> None:
         results_view.show(status)
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@frame.watching(REFRESH_SECONDS)
 def _watch(job: str) -> None:
     try:
         status = jobs.status(job)
@@ -191,7 +191,7 @@ def _recent() -> None:
     st.caption(say("batch.kept", days=store.KEPT_DAYS, count=store.KEPT_JOBS))
     if found:
         works = any(not one.ended for one in found)
-        st.fragment(_list, run_every=_LIST_SECONDS if works else None)(works)
+        frame.watching(_LIST_SECONDS if works else None)(_list)(works)
 
 
 def _list(works: bool) -> None:

@@ -92,7 +92,7 @@ def _kobert() -> None:
     st.button(say("models.kobert_fetch"), type="primary", icon=":material/download:", on_click=download.start)
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@frame.watching(REFRESH_SECONDS)
 def _progress() -> None:
     download = fetching.of(kobert.HUB_ID)
     if not download.running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from collections.abc import Callable
@@ -48,10 +49,27 @@ def show(page: Callable[[], None]) -> None:
                       position="hidden")
         st.rerun()
     st.html(_STYLE)
+    _guarded(page)
+
+
+def watching(run_every: float | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """`st.fragment(run_every=…)` whose errors are said like a page's: streamlit draws it anew outside `show`."""
+
+    def wrap(draw: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(draw)
+        def guarded(*arguments: object) -> None:
+            _guarded(draw, *arguments)
+
+        return st.fragment(guarded, run_every=run_every)
+
+    return wrap
+
+
+def _guarded(draw: Callable[..., None], *arguments: object) -> None:
     try:
-        page()
+        draw(*arguments)
     except EmotionError as error:
         st.error(sentence(error), icon=":material/error:")
     except Exception:
-        logging.getLogger("emotion_studio").exception("page %s", page.__module__)
+        logging.getLogger("emotion_studio").exception("page %s", draw.__module__)
         st.error(say("page.broken"), icon=":material/error:")

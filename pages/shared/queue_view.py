@@ -10,6 +10,7 @@ from emotion_core import EmotionError, runs
 from emotion_core.runs import Run
 from emotion_core.runs.words import STATES
 
+from . import frame
 from .language import say
 from .run_view import ICONS
 from .wording import bold, duration, plain, sentence
@@ -26,7 +27,7 @@ def show(opened: Callable[[str, str], None]) -> None:
         _watch(opened)
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@frame.watching(REFRESH_SECONDS)
 def _watch(opened: Callable[[str, str], None]) -> None:
     found = runs.queue()
     if not found:

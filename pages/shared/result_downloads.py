@@ -20,6 +20,7 @@ from emotion_core.scoring import export
 from emotion_core.scoring import job as scoring_job
 from emotion_core.scoring.results import Results
 
+from . import frame
 from .language import current, say
 from .wording import duration, reason, sentence
 
@@ -69,7 +70,7 @@ def show(status: JobStatus, results: Results, model: str) -> None:
     if making:
         st.caption(say("batch.large", rows=status.done))
         works = _working(status, making, language)
-        st.fragment(_making, run_every=_EVERY_SECONDS if works else None)(status, making, language, works)
+        frame.watching(_EVERY_SECONDS if works else None)(_making)(status, making, language, works)
     st.caption(say("batch.download_hint"))
 
 

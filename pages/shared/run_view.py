@@ -11,7 +11,7 @@ from emotion_core.runs import Run
 from emotion_core.runs.store import LONGEST_NAME, LONGEST_NOTE
 from emotion_core.runs.words import PHASES, STATES
 
-from . import model_choice, results_view, run_charts, run_facts
+from . import frame, model_choice, results_view, run_charts, run_facts
 from .language import say
 from .wording import duration, plain, reason, sentence
 
@@ -52,7 +52,7 @@ def show(run: Run, close: Callable[[], None]) -> None:
                 draw(run)
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@frame.watching(REFRESH_SECONDS)
 def _watch(run: str, state: str) -> None:
     """How it goes; draws the whole page anew once that changes what can be done."""
     try:
@@ -62,7 +62,8 @@ def _watch(run: str, state: str) -> None:
     if found.state != state:
         st.rerun()
     if found.state == "queued":
-        before = [one.id for one in runs.queue(found.device)].index(found.id)
+        queued = [one.id for one in runs.queue(found.device)]
+        before = queued.index(found.id) if found.id in queued else 0  # its turn may have come just now
         st.info(say("run.waits", count=before) if before else say("run.soon"), icon=ICONS["queued"])
     else:
         said = say("run.progress", epoch=found.epoch, epochs=found.epochs, step=found.step, steps=found.steps)
@@ -149,7 +150,7 @@ def _log(run: Run) -> None:
     if run.ended:
         _log_text(run.id)
     else:
-        st.fragment(_log_text, run_every=2 * REFRESH_SECONDS)(run.id)
+        frame.watching(2 * REFRESH_SECONDS)(_log_text)(run.id)
 
 
 def _log_text(run: str) -> None:

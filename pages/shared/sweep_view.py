@@ -14,7 +14,7 @@ from emotion_core.runs.sweeps import Sweep
 from emotion_core.runs.words import STATES
 from emotion_core.training.settings import said
 
-from . import training_settings
+from . import frame, training_settings
 from .language import current, say
 from .run_view import ICONS
 from .wording import bold, plain, sentence, told
@@ -66,7 +66,7 @@ def show(sweep: Sweep, close: Callable[[], None], opened: Callable[[str, str], N
             st.button(say("batch.open"), key=f"sweep-run-{run.id}", on_click=opened, args=("run", run.id))
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@frame.watching(REFRESH_SECONDS)
 def _watch(sweep: str, figure: str) -> None:
     try:
         found = sweeps.get(sweep)

@@ -18,7 +18,7 @@ from emotion_core.training.config import OPTIMIZERS, TrainingConfig
 from emotion_core.training.data import DataChoice
 from emotion_core.training.estimate import Estimate
 
-from . import measuring, training_base, training_data, training_settings
+from . import frame, measuring, training_base, training_data, training_settings
 from .language import current, say
 from .wording import duration, sentence, told
 
@@ -158,7 +158,7 @@ def _estimate(wanted: _Wanted) -> None:
                   on_click=wanted.measure)
 
 
-@st.fragment(run_every=_REFRESH_SECONDS)
+@frame.watching(_REFRESH_SECONDS)
 def _watch_measuring(wanted: _Wanted) -> None:
     measured = wanted.measured
     if not measured.running:

@@ -366,3 +366,23 @@ def test_an_earlier_runs_data_can_be_used_again(app: AppTest, made: Callable[...
     app.segmented_control(key="training-source").set_value("run").run()
     assert ko("training.report_rows", rows=96, train=76, test=20) in said(app)
     assert ko("training.start") in labels(app) and not app.error
+
+
+def test_what_goes_wrong_in_a_part_that_draws_itself_anew_is_a_sentence(app: AppTest, made: Callable[..., str],
+                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    run = made(work=False)
+    monkeypatch.setattr(runs, "queue", lambda *device: [])  # it was queued a moment ago, and is at work now
+    assert ko("run.soon") in said(show(app, run=run)) and not app.exception
+
+    def broken(*device: str) -> None:
+        raise EmotionError("error.run.missing", run=run)
+
+    monkeypatch.setattr(runs, "queue", broken)
+    assert ko("error.run.missing", run=plain(run)) in said(show(app, run=run)) and not app.exception
+
+    def unforeseen(*device: str) -> None:
+        raise ValueError("nobody thought of it")
+
+    monkeypatch.setattr(runs, "queue", unforeseen)
+    found = said(show(app, run=run))
+    assert ko("page.broken") in found and "nobody thought of it" not in found and not app.exception
