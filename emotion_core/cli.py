@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from . import models
 from .commands import runs, sweep, training
 from .labels import LABELS
-from .messages import EmotionError, message, shell_language
+from .messages import EmotionError, message, reason_of, shell_language
 from .precision import PRECISIONS
 
 
@@ -35,8 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        reason = str(error).strip() or type(error).__name__
-        return _fail(options, message("error.unexpected", shell_language(), reason=reason.splitlines()[0]))
+        return _fail(options, message("error.unexpected", shell_language(), reason=reason_of(error)))
 
 
 def _fail(options: argparse.Namespace, sentence: str) -> int:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .messages import EmotionError
+from .messages import EmotionError, reason_of
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
@@ -112,7 +112,7 @@ def snapshot(repo_id: str, progress: Progress | None = None) -> Path:
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise EmotionError("error.disk_full") from error
-            raise EmotionError("error.unwritable", folder=str(place), reason=_first_line(error)) from error
+            raise EmotionError("error.unwritable", folder=str(place), reason=reason_of(error)) from error
     if not (folder := cached(repo_id)):
         raise EmotionError("error.hub.not_whole", model=repo_id)
     return folder
@@ -139,7 +139,7 @@ def _ask(repo_id: str) -> ModelInfo:
     except errors.OfflineModeIsEnabled as error:
         raise EmotionError("error.model.unreachable", model=repo_id, reason="HF_HUB_OFFLINE=1") from error
     except Exception as error:  # the HTTP library's own errors are not OSErrors in every version
-        raise EmotionError("error.model.unreachable", model=repo_id, reason=_first_line(error)) from error
+        raise EmotionError("error.model.unreachable", model=repo_id, reason=reason_of(error)) from error
 
 
 def _wanted(repo_id: str, info: ModelInfo) -> list[_RemoteFile]:
@@ -262,7 +262,7 @@ def _chunks(repo_id: str, url: str, start: int, file: _RemoteFile) -> Iterator[t
     except (EmotionError, _ConnectionLostError):
         raise
     except Exception as error:  # the HTTP library's own, which differ between its versions
-        raise _ConnectionLostError(_first_line(error)) from error
+        raise _ConnectionLostError(reason_of(error)) from error
 
 
 def _is_right(file: Path, remote: _RemoteFile) -> bool:
@@ -312,7 +312,3 @@ def _bar(repo_id: str, total: int) -> Iterator[Progress]:
 
     with tqdm(total=total, unit="B", unit_scale=True, desc=repo_id, disable=None) as bar:
         yield lambda done, _: bar.update(done - bar.n)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -47,9 +47,20 @@ class EmotionError(Exception):
         self.key = key
         self.values = values
 
+    @property
+    def stored(self) -> tuple[str, dict[str, int | float | str]]:
+        """Key and values as JSON takes them."""
+        return self.key, {name: value if isinstance(value, int | float) else str(value)
+                          for name, value in self.values.items()}
+
     def text(self, language: str) -> str:
         """The error in `language`."""
         return message(self.key, language, **self.values)
 
     def __str__(self) -> str:
         return self.text(shell_language())
+
+
+def reason_of(error: BaseException) -> str:
+    """What another library's error says, in one line of at most 200 characters."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -20,7 +20,7 @@ import numpy as np
 
 from . import hub
 from .labels import LABELS, NUM_LABELS, find_label
-from .messages import EmotionError
+from .messages import EmotionError, reason_of
 
 if TYPE_CHECKING:
     import torch
@@ -265,15 +265,11 @@ def max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> in
 
 def damaged(source: str | os.PathLike[str], error: BaseException) -> EmotionError:
     """The error for a model whose files can't be read."""
-    return EmotionError("error.model.damaged", model=str(source), reason=_first_line(error))
+    return EmotionError("error.model.damaged", model=str(source), reason=reason_of(error))
 
 
 def unwritable(folder: Path, error: OSError) -> EmotionError:
     """The error for a folder that can't be written: the disk is full, or it isn't ours."""
     if error.errno == errno.ENOSPC:
         return EmotionError("error.disk_full")
-    return EmotionError("error.unwritable", folder=str(folder), reason=_first_line(error))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return EmotionError("error.unwritable", folder=str(folder), reason=reason_of(error))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import string
 from pathlib import Path
 
 import pytest
 
-from emotion_core.messages import LANGUAGES, EmotionError, catalogue, message, shell_language
+from emotion_core.messages import LANGUAGES, EmotionError, catalogue, message, reason_of, shell_language
 
 ROOT = Path(__file__).parents[1]
 HANGUL = re.compile("[가-힣]")
@@ -74,3 +75,10 @@ def test_shell_language(monkeypatch: pytest.MonkeyPatch, own: str | None, lang: 
     if own:
         monkeypatch.setenv("EMOTION_LANGUAGE", own)
     assert shell_language() == expected
+
+
+def test_an_error_is_stored_as_json_and_a_librarys_reason_is_one_line() -> None:
+    error = EmotionError("error.unwritable", folder=Path("/x"), reason="no", size=3)
+    assert json.loads(json.dumps(error.stored)) == ["error.unwritable", {"folder": "/x", "reason": "no", "size": 3}]
+    assert reason_of(ValueError("  first\nsecond")) == "first" and reason_of(ValueError()) == "ValueError"
+    assert len(reason_of(ValueError("x" * 999))) == 200

@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ..messages import EmotionError
+from ..messages import EmotionError, reason_of
 from . import store
 
 KINDS = {"score": "emotion_core.scoring.job", "export": "emotion_core.scoring.export"}
@@ -63,15 +63,13 @@ def main(folder: Path) -> int:
         context.write("finished" if complete else "stopped")
         return 0
     except EmotionError as error:
-        plain = {name: value if isinstance(value, int | float) else str(value) for name, value in error.values.items()}
-        failure = (error.key, plain)
+        failure = error.stored
     except MemoryError:
         failure = ("error.memory", {})
     except Exception as error:
         traceback.print_exc()
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        failure = ("error.disk_full", {}) if full else ("error.job.failed", {"reason": reason})
+        failure = ("error.disk_full", {}) if full else ("error.job.failed", {"reason": reason_of(error)})
     try:
         context.write("failed", failure)
     except OSError:

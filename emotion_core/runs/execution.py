@@ -22,7 +22,7 @@ from .. import models
 from ..jobs.process import record
 from ..jobs.store import alive, read_json, write_json
 from ..labels import LABELS
-from ..messages import EmotionError
+from ..messages import EmotionError, reason_of
 from ..training import checkpoint
 from ..training.config import TrainingConfig
 from ..training.progress import Outcome, Progress
@@ -290,8 +290,7 @@ def _write_failure(folder: Path, teller: _Teller, error: BaseException) -> None:
         said = error
     else:
         traceback.print_exc()
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        said = EmotionError("error.job.failed", reason=reason)
+        said = EmotionError("error.job.failed", reason=reason_of(error))
     checkpoint.clear_unfinished(folder)  # on a full disk, room for the words below
     with contextlib.suppress(OSError):  # still no room: the dead process then says "interrupted"
         if isinstance(error, KeyboardInterrupt | SystemExit):

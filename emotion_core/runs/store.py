@@ -248,10 +248,7 @@ def write_status(folder: Path, state: str, error: EmotionError | None = None, **
         known = read_json(folder / "status.json")
     except (OSError, ValueError):
         known = {}
-    values = {name: value if isinstance(value, int | float) else str(value)
-              for name, value in (error.values if error else {}).items()}
-    content = known | progress | {
-        "state": state, "error": [error.key, values] if error else None, "changed": time.time()}
+    content = known | progress | {"state": state, "error": error.stored if error else None, "changed": time.time()}
     try:
         write_json(folder / "status.json", content)
     except OSError:

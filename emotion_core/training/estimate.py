@@ -91,8 +91,7 @@ def _main(folder: Path) -> None:
     try:
         found: dict[str, Any] = _measure(folder, spec, config)
     except EmotionError as error:
-        found = {"error": [error.key, {name: value if isinstance(value, int | float) else str(value)
-                                       for name, value in error.values.items()}]}
+        found = {"error": error.stored}
     (folder / "found.json").write_text(json.dumps(found), "utf-8")
 
 

@@ -9,6 +9,7 @@ import time
 import streamlit as st
 
 from emotion_core import EmotionError, bases
+from emotion_core.messages import reason_of
 
 SILENT_SECONDS = 4.0
 """After so long without a byte a person should be told that nothing comes."""
@@ -101,7 +102,7 @@ class Fetching:
             run.error = None if run.stopped.is_set() else error
         except Exception as error:
             logging.getLogger("emotion_studio").exception("fetch %s", self.repo_id)
-            run.error = EmotionError("models.unexpected", reason=str(error)[:200] or type(error).__name__)
+            run.error = EmotionError("models.unexpected", reason=reason_of(error))
 
 
 @st.cache_resource(show_spinner=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from emotion_core import EmotionError, checkpoints
+from emotion_core.messages import reason_of
 
 
 class Import:
@@ -37,7 +38,7 @@ class Import:
             self.error = error
         except Exception as error:
             logging.getLogger("emotion_studio").exception("import")
-            self.error = EmotionError("models.unexpected", reason=str(error)[:200] or type(error).__name__)
+            self.error = EmotionError("models.unexpected", reason=reason_of(error))
 
     def _begin(self, step: str) -> None:
         self.step = step

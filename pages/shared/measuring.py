@@ -9,6 +9,7 @@ import time
 import streamlit as st
 
 from emotion_core import EmotionError
+from emotion_core.messages import reason_of
 from emotion_core.training.config import TrainingConfig
 from emotion_core.training.data import DataChoice
 from emotion_core.training.estimate import Estimate, estimate
@@ -56,7 +57,7 @@ class Measuring:
             self.error = error
         except Exception as error:  # the upload went with its session, a full disk
             logging.getLogger("emotion_studio").exception("estimate")
-            self.error = EmotionError("error.job.failed", reason=str(error)[:200] or type(error).__name__)
+            self.error = EmotionError("error.job.failed", reason=reason_of(error))
 
 
 @st.cache_resource(show_spinner=False, max_entries=50)
