@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 import streamlit as st
 
@@ -14,7 +13,7 @@ from emotion_core.scoring import export
 from emotion_core.scoring import job as scoring_job
 from emotion_core.scoring.rows import MOST_MEASURED, Columns, Survey, check_labels
 from emotion_core.tables import TableFile
-from pages.shared import frame, model_choice, results_view, table_input
+from pages.shared import acting, frame, model_choice, results_view, table_input
 from pages.shared.language import say
 from pages.shared.sentence_list import FILTERS
 from pages.shared.wording import duration, plain, reason, sentence, when
@@ -25,7 +24,7 @@ _PATIENCE_SECONDS = 8.0  # after which a job that doesn't hear a stop may be end
 _STATES = {"starting": "job.starting", "running": "job.running", "stopping": "job.stopping",
            "finished": "job.finished", "stopped": "job.stopped", "failed": "job.failed",
            "interrupted": "job.interrupted", "damaged": "job.damaged"}
-_SAID, _LAST = "batch-said", "batch-last"
+_LAST = "batch-last"
 _starting = threading.Lock()
 
 
@@ -34,8 +33,7 @@ def main() -> None:
     st.title(say("batch.title"))
     if "job" not in st.query_params and _LAST in st.session_state:  # back from another page
         st.query_params.update(st.session_state[_LAST])
-    if said := st.session_state.pop(_SAID, None):
-        st.error(sentence(said), icon=":material/error:")
+    acting.say_failure()
     if chosen := st.query_params.get("job"):
         try:
             status = jobs.status(chosen)
@@ -70,7 +68,7 @@ def _plan(table: TableFile, columns: Columns, name: str) -> None:
         st.warning(say("batch.all_empty", column=plain(table.columns[columns.text])), icon=":material/info:")
         return
     start = say("batch.start", model=plain(model_choice.chosen().shown))
-    st.button(start, type="primary", icon=":material/play_arrow:", on_click=_do,
+    st.button(start, type="primary", icon=":material/play_arrow:", on_click=acting.do,
               args=(_start, table, columns, name, found.rows))
 
 
@@ -93,14 +91,6 @@ def _lines(found: Survey, table: TableFile, columns: Columns, tokens: int) -> li
         key = "batch.plan_cut" if found.measured < MOST_MEASURED else "batch.plan_cut_least"
         lines.append(say(key, count=found.too_long, tokens=tokens))
     return lines
-
-
-def _do(action: Callable[..., object], *arguments: object) -> None:
-    """A button's action; what goes wrong is said on the page that follows."""
-    try:
-        action(*arguments)
-    except EmotionError as error:
-        st.session_state[_SAID] = error
 
 
 def _start(table: TableFile, columns: Columns, name: str, rows: int) -> None:
@@ -143,7 +133,7 @@ def _job(status: JobStatus) -> None:
         st.warning(say(_STATES[status.state]), icon=":material/info:")
     if status.state in ("stopped", "interrupted", "failed"):
         st.button(say("batch.resume", left=max(0, status.total - status.done)), icon=":material/play_arrow:",
-                  on_click=_do, args=(jobs.resume, status.id))
+                  on_click=acting.do, args=(jobs.resume, status.id))
     if status.state != "damaged":
         results_view.show(status)
 
@@ -156,6 +146,7 @@ def _watch(job: str) -> None:
         st.rerun()
     if status.ended:
         st.rerun()
+    acting.say_failure()
     left = status.seconds_left
     share = status.done / status.total if status.total else 0.0
     if status.done and status.rate and left is not None:
@@ -166,11 +157,11 @@ def _watch(job: str) -> None:
     st.progress(min(1.0, share), said)
     st.caption(say("batch.goes_on"))
     if status.state != "stopping":
-        st.button(say("batch.stop"), icon=":material/stop:", on_click=_do, args=(jobs.stop, job))
+        st.button(say("batch.stop"), icon=":material/stop:", on_click=acting.do, args=(jobs.stop, job))
     elif _waited(status) < _PATIENCE_SECONDS:
         st.button(say("job.stopping"), disabled=True)
     else:
-        st.button(say("batch.stop_now"), icon=":material/dangerous:", on_click=_do, args=(jobs.stop, job, True))
+        st.button(say("batch.stop_now"), icon=":material/dangerous:", on_click=acting.do, args=(jobs.stop, job, True))
 
 
 def _waited(status: JobStatus) -> float:
@@ -198,8 +189,7 @@ def _list(works: bool) -> None:
     found = jobs.jobs(scoring_job.KIND)
     if works and all(one.ended for one in found):
         st.rerun()  # nothing to watch any more
-    if said := st.session_state.pop(_SAID, None):
-        st.error(sentence(said), icon=":material/error:")
+    acting.say_failure()
     for status in found:
         with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"job-{status.id}"):
             state = say("batch.list_stopped" if status.state in ("stopped", "interrupted") else _STATES[status.state])
@@ -213,7 +203,7 @@ def _list(works: bool) -> None:
                 with st.popover(say("batch.delete"), icon=":material/delete:"):
                     st.markdown(say("batch.delete_warning"))
                     if st.button(say("batch.delete_confirm"), key=f"delete-{status.id}"):
-                        _do(export.delete, status.id)
+                        acting.do(export.delete, status.id)
                         st.rerun()
 
 

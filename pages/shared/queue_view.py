@@ -6,18 +6,17 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from emotion_core import EmotionError, runs
+from emotion_core import runs
 from emotion_core.runs import Run
 from emotion_core.runs.words import STATES
 
-from . import frame
+from . import acting, frame
 from .language import say
 from .run_view import ICONS
-from .wording import bold, duration, plain, sentence
+from .wording import bold, duration, plain
 
 REFRESH_SECONDS = 2.0
 _SHOWN = 20
-_SAID = "queue-said"
 
 
 def show(opened: Callable[[str, str], None]) -> None:
@@ -32,8 +31,7 @@ def _watch(opened: Callable[[str, str], None]) -> None:
     found = runs.queue()
     if not found:
         st.rerun()
-    if said := st.session_state.pop(_SAID, None):
-        st.error(sentence(said), icon=":material/error:")
+    acting.say_failure()
     with st.container(border=True, key="queue"):
         st.markdown(bold("runs.queue"))
         waiting = [run for run in found if run.state == "queued"]
@@ -49,12 +47,12 @@ def _row(run: Run, waiting: list[Run], opened: Callable[[str, str], None]) -> No
         if run.state == "queued":
             place = [one.id for one in waiting].index(run.id)
             st.button("", icon=":material/arrow_upward:", key=f"up-{run.id}", help=say("runs.sooner"),
-                      disabled=place == 0, on_click=_do, args=(runs.move, run.id, -1))
+                      disabled=place == 0, on_click=acting.do, args=(runs.move, run.id, -1))
             st.button("", icon=":material/arrow_downward:", key=f"down-{run.id}", help=say("runs.later"),
-                      disabled=place == len(waiting) - 1, on_click=_do, args=(runs.move, run.id, 1))
+                      disabled=place == len(waiting) - 1, on_click=acting.do, args=(runs.move, run.id, 1))
         st.button(say("batch.open"), key=f"queue-open-{run.id}", on_click=opened, args=("run", run.id))
         st.button("", icon=":material/stop:", key=f"queue-stop-{run.id}", help=say("run.stop"),
-                  disabled=run.state == "stopping", on_click=_do, args=(runs.stop, run.id))
+                  disabled=run.state == "stopping", on_click=acting.do, args=(runs.stop, run.id))
 
 
 def _far(run: Run) -> str:
@@ -62,10 +60,3 @@ def _far(run: Run) -> str:
         return ""
     said = f" · {run.step / run.steps:.0%}"
     return said if run.seconds_left is None else said + " · " + say("runs.left", left=duration(run.seconds_left))
-
-
-def _do(action: Callable[..., object], *values: object) -> None:
-    try:
-        action(*values)
-    except EmotionError as error:
-        st.session_state[_SAID] = error

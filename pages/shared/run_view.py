@@ -11,14 +11,14 @@ from emotion_core.runs import Run
 from emotion_core.runs.store import LONGEST_NAME, LONGEST_NOTE
 from emotion_core.runs.words import PHASES, STATES
 
-from . import frame, model_choice, results_view, run_charts, run_facts
+from . import acting, frame, model_choice, results_view, run_charts, run_facts
 from .language import say
 from .wording import duration, plain, reason, sentence
 
 REFRESH_SECONDS = 1.0
 LOG_LINES = 200
 _GIGABYTE = 1024**3
-_SAID, _USED = "run-said", "run-used"
+_USED = "run-used"
 ICONS = {"queued": ":material/schedule:", "running": ":material/play_circle:", "stopping": ":material/pending:",
          "finished": ":material/check_circle:", "stopped": ":material/pause_circle:", "failed": ":material/error:",
          "interrupted": ":material/power_off:", "damaged": ":material/broken_image:"}
@@ -28,8 +28,7 @@ def show(run: Run, close: Callable[[], None]) -> None:
     """Draw everything about `run`; `close` leaves it."""
     st.button(say("training.back"), icon=":material/arrow_back:", on_click=close)
     st.markdown(f"#### {plain(run.name)}")
-    if said := st.session_state.pop(_SAID, None):
-        st.error(sentence(said), icon=":material/error:")
+    acting.say_failure()
     if run.note:
         st.text(run.note)
     if run.state == "damaged":
@@ -61,6 +60,7 @@ def _watch(run: str, state: str) -> None:
         st.rerun()
     if found.state != state:
         st.rerun()
+    acting.say_failure()
     if found.state == "queued":
         queued = [one.id for one in runs.queue(found.device)]
         before = queued.index(found.id) if found.id in queued else 0  # its turn may have come just now
@@ -80,10 +80,10 @@ def _watch(run: str, state: str) -> None:
     with st.container(horizontal=True):
         if found.state == "stopping":
             st.button(say("run.state.stopping"), disabled=True)
-            st.button(say("run.stop_now"), icon=":material/dangerous:", on_click=_do, args=(runs.stop, run, True),
+            st.button(say("run.stop_now"), icon=":material/dangerous:", on_click=acting.do, args=(runs.stop, run, True),
                       help=say("run.stop_now_help"))
         else:
-            st.button(say("run.stop"), icon=":material/stop:", on_click=_do, args=(runs.stop, run))
+            st.button(say("run.stop"), icon=":material/stop:", on_click=acting.do, args=(runs.stop, run))
     _figures(found)
     run_charts.draw(found)
 
@@ -102,7 +102,7 @@ def _ended(run: Run, close: Callable[[], None]) -> None:
         st.caption(say("run.resumes_at", step=at, steps=run.steps) if at else say("run.resumes_anew"))
     with st.container(horizontal=True):
         if run.resumable:
-            st.button(say("run.resume"), type="primary", icon=":material/play_arrow:", on_click=_do,
+            st.button(say("run.resume"), type="primary", icon=":material/play_arrow:", on_click=acting.do,
                       args=(runs.resume, run.id))
         if run.model_name:
             st.button(say("run.use"), type="secondary" if run.resumable else "primary", icon=":material/check:",
@@ -181,27 +181,13 @@ def _delete(run: Run, close: Callable[[], None]) -> None:
 
 
 def _delete_now(run: str, close: Callable[[], None]) -> None:
-    if _do(runs.delete, run):
+    if acting.do(runs.delete, run):
         close()
 
 
 def _use(run: Run) -> None:
-    try:
-        model_choice.use(runs.use(run.id))
-    except EmotionError as error:
-        st.session_state[_SAID] = error
-    else:
+    if acting.do(lambda: model_choice.use(runs.use(run.id))):
         st.session_state[_USED] = run.id
-
-
-def _do(action: Callable[..., object], *values: object) -> bool:
-    """Do what a button says; what goes wrong is said when the page is drawn again."""
-    try:
-        action(*values)
-    except EmotionError as error:
-        st.session_state[_SAID] = error
-        return False
-    return True
 
 
 def _stem(run: Run) -> str:

@@ -7,15 +7,15 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from emotion_core import EmotionError, curves, runs
+from emotion_core import curves, runs
 from emotion_core.runs import Run
 from emotion_core.runs.words import STATES
 
-from . import training_settings
+from . import acting, training_settings
 from .language import current, say
-from .wording import bold, plain, sentence, when
+from .wording import bold, plain, when
 
-_CHOSEN, _OPEN, _SAID = "runs-chosen", "runs-open", "runs-said"
+_CHOSEN, _OPEN = "runs-chosen", "runs-open"
 _PLOT = {"displaylogo": False, "modeBarButtons": [["toImage"]]}
 _FIGURES = ("test_accuracy", "test_macro_f1", "test_loss", "train_accuracy", "train_loss")
 _WORDS = {"test_accuracy": "figure.test_accuracy", "test_macro_f1": "figure.test_f1", "test_loss": "figure.test_loss",
@@ -27,8 +27,7 @@ _MOST_POINTS = 200
 
 def show(opened: Callable[[str, str], None]) -> None:
     """Draw the table and what can be done with chosen runs; `opened("run", id)` and ("compare", ids) go there."""
-    if said := st.session_state.pop(_SAID, None):
-        st.error(sentence(said), icon=":material/error:")
+    acting.say_failure()
     found = runs.all_runs()
     if not found:
         st.caption(say("runs.empty"))
@@ -97,10 +96,7 @@ def _actions(chosen: list[Run], opened: Callable[[str, str], None]) -> None:
 
 def _delete(ids: list[str]) -> None:
     for run in ids:
-        try:
-            runs.delete(run)
-        except EmotionError as error:
-            st.session_state[_SAID] = error
+        acting.do(runs.delete, run)
     st.session_state.pop(_CHOSEN, None)
 
 

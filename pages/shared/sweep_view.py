@@ -14,16 +14,16 @@ from emotion_core.runs.sweeps import Sweep
 from emotion_core.runs.words import STATES
 from emotion_core.training.settings import said
 
-from . import frame, training_settings
+from . import acting, frame, training_settings
 from .language import current, say
 from .run_view import ICONS
-from .wording import bold, plain, sentence, told
+from .wording import bold, plain, told
 
 REFRESH_SECONDS = 2.0
 _WORDS = {"test_macro_f1": "figure.test_f1", "test_accuracy": "figure.test_accuracy", "test_loss": "figure.test_loss",
           "train_accuracy": "figure.train_accuracy", "train_loss": "figure.train_loss"}
 _PLOT = {"displaylogo": False, "modeBarButtons": [["toImage"]]}
-_SAID, _FIGURE = "sweep-said", "sweep-figure"
+_FIGURE = "sweep-figure"
 
 
 def listed(opened: Callable[[str, str], None]) -> None:
@@ -44,8 +44,7 @@ def show(sweep: Sweep, close: Callable[[], None], opened: Callable[[str, str], N
     """Draw everything about `sweep`."""
     st.button(say("training.back"), icon=":material/arrow_back:", on_click=close)
     st.markdown(f"#### {plain(sweep.name)}")
-    if said := st.session_state.pop(_SAID, None):
-        st.error(sentence(said), icon=":material/error:")
+    acting.say_failure()
     figure = st.selectbox(say("sweep.figure"), sweeps.FIGURES, format_func=lambda one: say(_WORDS[one]), key=_FIGURE,
                           persist_state="session")
     if all(run.ended for run in sweep.runs):
@@ -62,7 +61,8 @@ def show(sweep: Sweep, close: Callable[[], None], opened: Callable[[str, str], N
             score = f" · {run.figures[figure]:.4f}" if figure in run.figures else ""
             st.markdown(f"{ICONS[run.state]} {plain(run.name)}  \n{say(STATES[run.state])}{score}", width="stretch")
             if run.resumable:
-                st.button(say("run.resume"), key=f"sweep-resume-{run.id}", on_click=_do, args=(runs.resume, run.id))
+                st.button(say("run.resume"), key=f"sweep-resume-{run.id}", on_click=acting.do,
+                          args=(runs.resume, run.id))
             st.button(say("batch.open"), key=f"sweep-run-{run.id}", on_click=opened, args=("run", run.id))
 
 
@@ -74,11 +74,12 @@ def _watch(sweep: str, figure: str) -> None:
         st.rerun()
     if all(run.ended for run in found.runs):
         st.rerun()
+    acting.say_failure()
     now = sum(run.step / run.steps for run in found.runs if run.active and run.steps)
     ended = sum(run.ended for run in found.runs)
     st.progress(min(1.0, (ended + now) / found.total), say("sweep.done", done=found.done, total=found.total))
     st.caption(say("training.goes_on"))
-    st.button(say("sweep.stop"), icon=":material/stop:", on_click=_do, args=(sweeps.stop, sweep))
+    st.button(say("sweep.stop"), icon=":material/stop:", on_click=acting.do, args=(sweeps.stop, sweep))
     _result(found, figure)
 
 
@@ -120,14 +121,5 @@ def _said(settings: Mapping[str, Any]) -> str:
 
 
 def _delete(sweep: str, close: Callable[[], None]) -> None:
-    if _do(sweeps.delete, sweep):
+    if acting.do(sweeps.delete, sweep):
         close()
-
-
-def _do(action: Callable[..., object], *values: object) -> bool:
-    try:
-        action(*values)
-    except EmotionError as error:
-        st.session_state[_SAID] = error
-        return False
-    return True

@@ -386,3 +386,17 @@ def test_what_goes_wrong_in_a_part_that_draws_itself_anew_is_a_sentence(app: App
     monkeypatch.setattr(runs, "queue", unforeseen)
     found = said(show(app, run=run))
     assert ko("page.broken") in found and "nobody thought of it" not in found and not app.exception
+
+
+def test_a_button_whose_work_fails_is_said(app: AppTest, made: Callable[..., str],
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    show(app, run=made(work=False))
+
+    def unforeseen(*arguments: object) -> None:
+        raise ValueError("nobody thought of it")
+
+    monkeypatch.setattr(runs, "stop", unforeseen)
+    app.run()
+    found = said(press(app, ko("run.stop")))
+    assert ko("page.broken") in found and "nobody thought of it" not in found and not app.exception
+    assert ko("page.broken") not in said(app.run())
