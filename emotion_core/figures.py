@@ -107,7 +107,7 @@ def reliability(found: Reliability, language: str) -> go.Figure:
         go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "color": _GREY}, hoverinfo="skip"),
         go.Scatter(
             x=found.confidence[filled], y=found.accuracy[filled], mode="lines+markers", line={"color": _ACCENT},
-            customdata=found.count[filled],
+            customdata=found.count[filled], cliponaxis=False,
             marker={"size": 6 + 18 * np.sqrt(found.count[filled] / max(1, found.count.max()))},
             hovertemplate=message("figure.reliability_hover", language)),
     ])
@@ -145,7 +145,7 @@ def confidence(values: np.ndarray, language: str) -> go.Figure:
     counts, edges = np.histogram(values, bins=_HISTOGRAM_BINS, range=(0, 1))
     figure = go.Figure(go.Bar(x=(edges[:-1] + edges[1:]) / 2, y=counts, marker={"color": _ACCENT},
                               hovertemplate="%{x:.0%}: %{y:,}<extra></extra>"))
-    figure.update_layout(height=260, bargap=0.05, margin={"l": _MARGIN, "r": _MARGIN, "t": _MARGIN, "b": _MARGIN},
+    figure.update_layout(height=260, bargap=0.05, margin={"l": _MARGIN, "r": 2 * _MARGIN, "t": _MARGIN, "b": _MARGIN},
                          paper_bgcolor=_CLEAR, plot_bgcolor=_CLEAR, modebar=_MODEBAR)
     figure.update_xaxes(range=[0, 1], tickformat=".0%", title=message("figure.confidence", language), fixedrange=True)
     figure.update_yaxes(title=message("figure.sentences", language), fixedrange=True)

@@ -96,7 +96,7 @@ def _results() -> None:
 
 def _all_seven(prediction: Prediction) -> None:
     table = pd.DataFrame(
-        [{"label": display_name(score.label, current()), "probability": score.probability, "logit": score.logit}
+        [{"label": display_name(score.label, current()), "probability": 100 * score.probability, "logit": score.logit}
          for score in prediction.ranked]
     )
     st.dataframe(
@@ -104,7 +104,7 @@ def _all_seven(prediction: Prediction) -> None:
         column_config={
             "label": say("column.emotion"),
             "probability": st.column_config.ProgressColumn(
-                say("column.probability"), min_value=0.0, max_value=1.0, format="percent"),
+                say("column.probability"), min_value=0.0, max_value=100.0, format="%.1f%%"),
             "logit": st.column_config.NumberColumn(say("column.logit"), format="%.2f", help=say("live.logit_help")),
         },
     )
@@ -117,10 +117,11 @@ def _history() -> None:
         st.caption(say("live.history_empty"))
         return
     table = history_table(history, current())
-    percent = st.column_config.NumberColumn(format="percent")
+    probabilities = [say("column.first_probability"), say("column.second_probability")]
+    percent = st.column_config.NumberColumn(format="%.1f%%")
     st.dataframe(
-        table.iloc[::-1], hide_index=True, placeholder="",
-        column_config={say("column.first_probability"): percent, say("column.second_probability"): percent},
+        table.iloc[::-1].assign(**{name: 100 * table[name].astype(float) for name in probabilities}), hide_index=True,
+        placeholder="", column_config=dict.fromkeys(probabilities, percent),
     )
     with st.container(horizontal=True):
         st.download_button(

@@ -13,7 +13,7 @@ import streamlit as st
 from emotion_core import EmotionError, bases, hub, kobert
 from emotion_core.library import deletable, delete, folder_size, sweep
 from emotion_core.models import saved_models
-from pages.shared import fetching, frame
+from pages.shared import fetching, frame, uploading
 from pages.shared.importing import Import
 from pages.shared.language import say
 from pages.shared.wording import distinct, plain, sentence
@@ -125,6 +125,9 @@ def _import() -> None:
     with st.form("import-form"):
         file = path = None
         if way == "upload":  # a new key after each import, so that its gigabyte doesn't stay in the server's memory
+            limit = st.get_option("server.maxUploadSize")
+            st.html(uploading.style(_FILE, say("models.import_kinds", limit=limit),
+                                    say("models.import_refused", limit=limit)))
             file = st.file_uploader(say("models.import_file"), type=CHECKPOINT_TYPES,
                                     key=f"{_FILE}-{st.session_state.get(_ROUND, 0)}")
         else:

@@ -22,7 +22,7 @@ _STYLE = """<style>
 [data-testid="InputInstructions"], [data-testid="stElementToolbarButton"]:has([aria-label="Download as CSV"]) {
     display: none;
 }
-.stMain :is(h1, h2, h3, h4, p) { word-break: keep-all; overflow-wrap: anywhere; }
+.stMain :is(h1, h2, h3, h4, p, li) { word-break: keep-all; overflow-wrap: anywhere; }
 </style>"""
 
 

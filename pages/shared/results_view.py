@@ -115,12 +115,17 @@ def _take_click(key: str) -> None:
 
 def _per_class(matrix: np.ndarray) -> None:
     precision, recall = say("batch.precision"), say("batch.recall")
-    table = pd.DataFrame([
-        {say("column.emotion"): display_name(one.label, current()), precision: 100 * one.precision,
-         recall: 100 * one.recall, "F1": 100 * one.f1, say("batch.support"): one.support}
-        for one in evaluation.per_class(matrix)])
+    rows = []
+    for one, answered in zip(evaluation.per_class(matrix), matrix.sum(axis=0), strict=True):
+        # Of no sentences there is no share: an empty cell, where 0 % would read as a model that fails.
+        rows.append({
+            say("column.emotion"): display_name(one.label, current()),
+            precision: 100 * one.precision if answered else None, recall: 100 * one.recall if one.support else None,
+            "F1": 100 * one.f1 if answered or one.support else None, say("batch.support"): one.support})
     percent = st.column_config.NumberColumn(format="%.1f%%")
-    st.dataframe(table, hide_index=True, column_config={precision: percent, recall: percent, "F1": percent})
+    table = pd.DataFrame(rows).astype({name: float for name in (precision, recall, "F1")})
+    st.dataframe(table, hide_index=True, placeholder="", column_config={
+        precision: percent, recall: percent, "F1": percent})
 
 
 def _coverage(results: Results) -> None:

@@ -33,7 +33,7 @@ def show(opened: Callable[[str, str], None]) -> None:
         st.caption(say("runs.empty"))
         return
     st.caption(say("runs.hint"))
-    percent = st.column_config.NumberColumn(format="percent")
+    percent = st.column_config.NumberColumn(format="%.1f%%")
     four = st.column_config.NumberColumn(format="%.4f")
     ids = [run.id for run in found]
     event = st.dataframe(
@@ -43,7 +43,7 @@ def show(opened: Callable[[str, str], None]) -> None:
                 "", type="tertiary", key=_OPEN, on_click=_open, args=(ids, opened), width="small"),
             **{say(_WORDS[name]): four if name.endswith("loss") else percent for name in _FIGURES},
             training_settings.label("learning_rate"): st.column_config.NumberColumn(format="%.1e"),
-            say("run.worked"): st.column_config.NumberColumn(format="%d s"),
+            say("run.worked"): st.column_config.NumberColumn(format=say("time.seconds", seconds="%d")),
             say("runs.size"): st.column_config.NumberColumn(format="bytes"),
             say("run.created"): st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")})
     chosen = [found[place] for place in event.selection.rows if place < len(found)]
@@ -70,7 +70,8 @@ def _table(found: list[Run]) -> pd.DataFrame:
         rows.append(row)
     table = pd.DataFrame(rows)
     for name in _FIGURES:
-        table[say(_WORDS[name])] = table[say(_WORDS[name])].astype(float)
+        scale = 1 if name.endswith("loss") else 100
+        table[say(_WORDS[name])] = scale * table[say(_WORDS[name])].astype(float)
     return table
 
 

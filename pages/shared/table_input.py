@@ -22,6 +22,7 @@ from emotion_core.tables import Source, TableFile, change, detect, guess_columns
 from emotion_core.tables.encoding import ENCODINGS
 from emotion_core.tables.source import LARGEST_FILE
 
+from . import uploading
 from .language import current, say
 from .wording import plain
 
@@ -43,7 +44,7 @@ def choose(sample: Path | None = SAMPLE) -> tuple[TableFile, Columns, str] | Non
     `sample` is offered where there is none. Raises EmotionError for a file that can't be used.
     """
     limit = LARGEST_FILE // 10**6
-    st.html(_style(limit))
+    st.html(uploading.style(_FILE, say("table.kinds", limit=limit), say("table.refused", limit=limit)))
     upload = st.file_uploader(say("table.upload"), key=_FILE, max_upload_size=limit, help=say("table.upload_help"),
                               on_change=forget)
     if upload is not None:
@@ -139,18 +140,6 @@ def _called(name: str) -> Iterator[None]:
         if "file" in error.values:
             error.values["file"] = name
         raise
-
-
-def _style(limit: int) -> str:
-    """The uploader's own words in the reader's language, which streamlit has in English only."""
-    box = f".st-key-{_FILE} [data-testid=stFileUploaderDropzone"
-    button, hint = f"{box}] [data-testid=stMarkdownContainer] p", f"{box}Instructions] span"
-    return f"""<style>
-{button}, {hint} {{ font-size: 0; }}
-{button}::after {{ content: "{say("table.browse")}"; font-size: 1rem; }}
-{hint}::after {{ content: "{say("table.kinds", limit=limit)}"; font-size: 0.875rem; }}
-.st-key-{_FILE}:has([aria-invalid=true])::after {{ content: "{say("table.refused", limit=limit)}"; color: #d9344a; }}
-</style>"""
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

@@ -63,7 +63,7 @@ def choose(page: Page, box: Locator, option: str) -> None:
 
 def score(page: Page, name: str, content: bytes) -> None:
     drop(page, name, content)
-    page.get_by_role("button", name=re.compile("채점 시작|Start scoring")).click()
+    page.get_by_role("button", name=re.compile("분석 시작|Start scoring")).click()
 
 
 def matrix(page: Page) -> list[str]:
@@ -97,14 +97,14 @@ def predicted(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def test_a_dropped_file_from_plan_to_download(page: Page, predicted: list[str], tmp_path: Path) -> None:
     drop(page, "감정 *1*.csv", delimited([*ROWS, ["70", " ", "슬픔", ""]], NAMES, delimiter=";").encode("cp949"))
-    expect(page.get_by_text("인코딩 CP949, 구분 글자: 쌍반점")).to_be_visible()
+    expect(page.get_by_text("인코딩 CP949, 구분 기호: 세미콜론")).to_be_visible()
     plan = page.get_by_test_id("stMain")
     for line in ("모두 71행, 4열", "정답이 있는 63행", "문장이 빈 1행", "되풀이되는 35행"):
         expect(plan).to_contain_text(line)
     expect(page.get_by_text("혼동 행렬")).to_have_count(0)  # nothing is scored before it was asked for
     choose(page, page.get_by_role("combobox", name=re.compile("빡침")), "분노")
     expect(plan).to_contain_text("모든 문장에 정답이 있어 70행")
-    page.get_by_role("button", name="채점 시작").click()
+    page.get_by_role("button", name="분석 시작").click()
 
     truth = ["분노" if row[2] == "빡침" else row[2] for row in ROWS]
     accuracy = accuracy_score(truth, predicted)
@@ -175,7 +175,7 @@ def test_a_job_goes_on_when_the_page_is_left_and_can_be_stopped(page: Page) -> N
     page.get_by_role("link", name="문장 감정 읽기").click()
     expect(page.get_by_role("heading", name="문장 감정 읽기")).to_be_visible()
     expect(bar).to_have_count(0)
-    page.get_by_role("link", name="파일 채점").click()
+    page.get_by_role("link", name="파일 분석").click()
     expect(bar).to_contain_text("남음")
     other = page.context.new_page()  # another tab knows nothing but what is on the disk
     other.goto(page.url.partition("?")[0])
@@ -189,10 +189,10 @@ def test_a_job_goes_on_when_the_page_is_left_and_can_be_stopped(page: Page) -> N
     text = page.get_by_test_id("stMain").inner_text()
     done = int(re.search(r"150,000행 중 ([\d,]+)행", text)[1].replace(",", ""))
     assert 0 < done < 150_000 and done == found(page)
-    page.get_by_role("button", name=f"이어서 채점하기 (남은 {150_000 - done:,}행)").click()
+    page.get_by_role("button", name=f"이어서 분석하기 (남은 {150_000 - done:,}행)").click()
     expect(bar).to_be_visible()
     page.get_by_role("button", name="멈추기").click()
-    page.get_by_role("button", name="다른 파일 채점하기").click()
+    page.get_by_role("button", name="다른 파일 분석하기").click()
     row = page.locator("[class*=st-key-job-]", has_text="long.csv")
     row.get_by_role("button", name="지우기").click()
     page.get_by_role("button", name="완전히 지우기").click()
@@ -237,11 +237,11 @@ def test_the_sample_is_one_click_away_and_an_upload_outlives_a_page_switch(page:
     with (ROOT / "emotion_core" / "samples" / "test.csv").open(encoding="utf-8-sig", newline="") as lines:
         rows = sum(1 for _ in csv.DictReader(lines))
     expect(page.get_by_text(f"모두 {rows:,}행")).to_be_visible()
-    expect(page.get_by_role("button", name="채점 시작")).to_be_visible()
+    expect(page.get_by_role("button", name="분석 시작")).to_be_visible()
     drop(page, "mine.csv", delimited(ROWS, NAMES).encode())
     expect(page.get_by_text("모두 70행")).to_be_visible()
     page.get_by_role("link", name="모델 관리").click()
-    page.get_by_role("link", name="파일 채점").click()
+    page.get_by_role("link", name="파일 분석").click()
     expect(page.get_by_text("앞서 올린 mine.csv 파일입니다.")).to_be_visible()
     expect(page.get_by_text("모두 70행")).to_be_visible()
     page.get_by_role("button", name="치우기").click()
@@ -277,9 +277,9 @@ def test_bad_files_get_one_sentence_each(open_page: Open, locale: str) -> None:
         if case != "labels unknown":
             expect(said).to_contain_text(f"{case} {name}")  # by its own name
         expect(said).to_have_count(1)
-        expect(page.get_by_role("button", name=re.compile("채점 시작|Start scoring"))).to_have_count(0)
+        expect(page.get_by_role("button", name=re.compile("분석 시작|Start scoring"))).to_have_count(0)
     drop(page, "good.csv", delimited(ROWS, NAMES).encode())  # the server is up, and nothing is left of the others
-    expect(page.get_by_role("button", name=re.compile("채점 시작|Start scoring"))).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("분석 시작|Start scoring"))).to_be_visible()
     expect(page.get_by_test_id("stAlert")).to_have_count(0)
 
 
@@ -289,4 +289,4 @@ def test_a_file_over_the_limit_is_refused_by_the_browser(page: Page, tmp_path: P
     page.locator("input[type=file]").set_input_files(tmp_path / "big.csv")
     said = "getComputedStyle(document.querySelector('.st-key-table-upload'), '::after').content"
     page.wait_for_function(f"{said}.includes('300MB보다')")
-    expect(page.get_by_role("button", name="채점 시작")).to_have_count(0)
+    expect(page.get_by_role("button", name="분석 시작")).to_have_count(0)

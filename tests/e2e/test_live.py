@@ -143,7 +143,7 @@ def test_another_model_is_named_and_kept(open_page: Open) -> None:
     page.wait_for_url("**model=tiny_model")
     page.reload()
     expect(page.get_by_test_id("stSidebar").get_by_role("combobox")).to_have_value("tiny_model")
-    page.get_by_role("link", name="파일 채점").click()
+    page.get_by_role("link", name="파일 분석").click()
     page.wait_for_url("**/batch?model=tiny_model")
     expect(page.get_by_test_id("stSidebar").get_by_role("combobox")).to_have_value("tiny_model")
 
