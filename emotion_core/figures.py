@@ -94,7 +94,8 @@ def confusion_matrix(matrix: np.ndarray, language: str, percent: bool = False, d
         figure.add_shape(type="rect", x0=predicted - 0.48, x1=predicted + 0.48, y0=true - 0.46, y1=true + 0.46,
                          line={"color": _INK[dark], "width": 2})
     figure.update_xaxes(title=message("figure.predicted", language), side="top", fixedrange=True, showgrid=False,
-                        range=[-0.5, len(LABELS) - 0.5], tickfont={"size": 13, "color": _INK[dark]})
+                        range=[-0.5, len(LABELS) - 0.5], tickfont={"size": 13, "color": _INK[dark]},
+                        autotickangles=[0, -90])  # upright where names are too long for a narrow screen
     figure.update_yaxes(title=message("figure.true", language), range=[len(LABELS) - 0.5, -0.5], fixedrange=True,
                         showgrid=False, tickfont={"size": 13, "color": _INK[dark]})
     return figure

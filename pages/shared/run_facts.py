@@ -38,7 +38,7 @@ def draw(run: Run) -> None:
         (say("setting.split_seed"), str(seed)),
         (say("run.fingerprint"), run.data.fingerprint), (say("run.device"), run.device),
         (say("run.created"), when(run.created)), (say("run.folder"), str(run.folder)),
-        *((name, version) for name, version in run.versions.items()),
+        *((say("run.platform") if name == "platform" else name, version) for name, version in run.versions.items()),
     ], (say("run.setting"), say("run.value")))
     _table([(display_name(label, current()), f"{train:,}", f"{test:,}") for label, train, test in run.data.balance],
            (say("column.emotion"), say("figure.train"), say("figure.test")))

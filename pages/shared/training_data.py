@@ -80,7 +80,8 @@ def show(report: DataReport, config: TrainingConfig) -> None:
         st.markdown(bold("training.balance"))
         st.plotly_chart(curves.balance(report.balance, current()), key="training-balance", config=_PLOT)
         st.markdown(bold("training.lengths"))
-        st.caption(say("training.lengths_about", longest=report.longest, limit=config.max_length))
+        about = "training.lengths_about" if report.cut else "training.lengths_uncut"
+        st.caption(say(about, longest=report.longest, limit=config.max_length))
         st.plotly_chart(curves.token_lengths(report.lengths, config.max_length, current()), key="training-lengths",
                         config=_PLOT)
         if report.conflict_examples:

@@ -10,7 +10,7 @@ _WHERE = "[class*=st-key-{key}]"  # the beginning of the key, where its end chan
 
 
 def style(key: str, kinds: str, refused: str) -> str:
-    """CSS for the uploader whose key begins with `key`: its button, `kinds` as its hint, `refused` below a refused file.
+    """CSS for the uploader whose key begins with `key`: its button, `kinds` as its hint, `refused` below a bad file.
 
     All three are the app's own words, never a person's.
     """

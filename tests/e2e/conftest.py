@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -21,8 +22,7 @@ from tests.tiny import save_tiny_model
 # Chromium's own background traffic has nothing to do with the app.
 FLAGS = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 
-expect.set_options(timeout=30_000)  # a busy machine takes its time; what isn't there at all fails then too
-
+Open = Callable[..., Page]
 
 expect.set_options(timeout=120_000)  # a busy machine is slow, not wrong
 
@@ -79,9 +79,12 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], address: str) -> None:
     raise RuntimeError(f"the server did not come up (exit status {process.poll()})")
 
 
-@pytest.fixture
-def open_page(browser: Browser, server: str) -> Iterator[Callable[..., Page]]:
-    """Open the app in a browser of its own; fails the test on a traceback or an error in the page's script."""
+@contextlib.contextmanager
+def opening(browser: Browser, address: str, patience: int = 60_000) -> Iterator[Open]:
+    """Opens pages of the app at `address`, each in a browser of its own that waits `patience` milliseconds.
+
+    Fails the test on a traceback or an error in a page's script.
+    """
     contexts, problems = [], []
 
     def open_(path: str = "", *, locale: str = "ko-KR", width: int = 1280, dark: bool = False) -> Page:
@@ -91,8 +94,8 @@ def open_page(browser: Browser, server: str) -> Iterator[Callable[..., Page]]:
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.set_default_timeout(60_000)
-        page.goto(server + path)
+        page.set_default_timeout(patience)
+        page.goto(address + path)
         page.get_by_test_id("stMain").get_by_role("heading").first.wait_for()
         return page
 
@@ -102,3 +105,10 @@ def open_page(browser: Browser, server: str) -> Iterator[Callable[..., Page]]:
         context.close()
     assert not any(tracebacks), "a traceback on the page"
     assert problems == []
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: str) -> Iterator[Open]:
+    """Open the app."""
+    with opening(browser, server) as open_:
+        yield open_

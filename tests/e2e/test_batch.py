@@ -7,7 +7,6 @@ import csv
 import json
 import re
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,9 @@ from emotion_core import EmotionClassifier
 from emotion_core.labels import LABELS
 from emotion_core.tables import TableFile, detect
 from tests.conftest import ROOT
+from tests.e2e.conftest import Open
 from tests.tables.files import delimited, locked_xlsx, raw_xlsx, xlsx
 
-Open = Callable[..., Page]
 # A file dropped by hand arrives as a DataTransfer, which only the browser can make.
 DROPPED = """([name, content]) => {
     const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt(0));

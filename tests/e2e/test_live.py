@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +13,7 @@ from playwright.sync_api import Page, expect
 from emotion_core import EmotionClassifier
 from emotion_core.labels import COLOURS
 from emotion_core.phrasing import describe
-
-Open = Callable[..., Page]
+from tests.e2e.conftest import Open
 
 
 @pytest.fixture(scope="module")
