@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import hub, kobert, models
-from .labels import LABELS
+from .labels import LABELS, find_label
 from .messages import EmotionError
 
 if TYPE_CHECKING:
@@ -131,4 +131,24 @@ def new_classifier(base: Base, dropout: float | None = None) -> PreTrainedModel:
     encoder = f"{model.base_model_prefix}."  # the head, whatever it is called, begins anew; so may a pooler
     if absent := [key for key in wrong if key.startswith(encoder) and "pooler." not in key]:
         raise EmotionError("error.model.incomplete", model=str(base.folder), names=", ".join(absent[:3]))
+    for name, module in model.named_modules():  # a base that classifies into seven already has a head that fits
+        head = name and not f"{name}.".startswith(encoder) and not any(key.startswith(f"{name}.") for key in wrong)
+        if head and hasattr(module, "reset_parameters"):
+            module.reset_parameters()
     return model
+
+
+def usual_head(source: str | os.PathLike[str]) -> str:
+    """What `TrainingConfig.head` is for a base where nobody says: "keep" for one that reads our seven emotions already.
+
+    "fresh" for all others, and for what can't be read: `load` says why.
+    """
+    if str(source) in _NAMES_OF_KOBERT:
+        return "fresh"
+    try:
+        where = models.locate(source)
+        content = json.loads((where / "config.json").read_text("utf-8")) if isinstance(where, Path) else {}
+        names = [find_label(str(name)) for name in content["id2label"].values()]
+    except (EmotionError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "fresh"
+    return "keep" if len(names) == len(LABELS) and set(names) == set(LABELS) else "fresh"

@@ -59,6 +59,7 @@ def lines(curves: Sequence[Curve], language: str, *, percent: bool = False) -> g
             hovertemplate=f"%{{fullData.name}}<br>{message('figure.epoch', language)} %{{x:.2~f}}: "
                           f"%{{y{form}}}<extra></extra>")
     _lay_out(figure, _HEIGHT + 20 * max(0, len(drawn) - 3))  # the legend stands above the curves
+    figure.update_layout(margin={"t": 44})  # and the button that saves the picture above the legend
     last = max((float(curve.epoch[-1]) for curve in drawn), default=1.0)
     figure.update_xaxes(title=message("figure.epoch", language), range=[0, max(1.0, last) * 1.03], fixedrange=True,
                         **({"dtick": 1} if last <= _SINGLE_EPOCHS // 2 else {}))
@@ -146,4 +147,5 @@ def spread(names: Sequence[str], means: Sequence[float], spreads: Sequence[float
 def _lay_out(figure: go.Figure, height: int) -> None:
     figure.update_layout(
         height=height, margin={"l": 12, "r": 12, "t": 12, "b": 12}, paper_bgcolor=_CLEAR, plot_bgcolor=_CLEAR,
+        modebar={"bgcolor": _CLEAR, "color": _GREY, "activecolor": _TEST},  # on a clear paper it would be a grey box
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0}, hovermode="closest")

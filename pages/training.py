@@ -20,7 +20,7 @@ def main() -> None:
     st.title(say("training.title"))
     try:
         if run := st.query_params.get("run"):
-            run_view.show(runs.get(run), _close)
+            run_view.show(runs.get(run), _close, _again)
             return
         if sweep := st.query_params.get("sweep"):
             sweep_view.show(sweeps.get(sweep), _close, _open)
@@ -51,6 +51,11 @@ def main() -> None:
 def _open(kind: str, what: str) -> None:
     _close()
     st.query_params[kind] = what
+
+
+def _again() -> None:
+    _close()
+    st.session_state[_TAB] = say("training.tab_new")
 
 
 def _close() -> None:

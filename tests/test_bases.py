@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import (
     AutoModel,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     BertForSequenceClassification,
     DebertaV2Config,
@@ -68,7 +69,22 @@ def test_old_zip_without_architecture_and_with_a_pickled_weights_file(folder: Pa
 
 def test_a_trained_model_of_ours_is_a_base_too(tiny_folder: Path) -> None:
     base = bases.load(tiny_folder)
-    assert bases.new_classifier(base).config.num_labels == 7
+    model = bases.new_classifier(base)
+    trained = AutoModelForSequenceClassification.from_pretrained(tiny_folder)
+    torch.testing.assert_close(model.base_model.state_dict(), trained.base_model.state_dict())
+    for name in ("weight", "bias"):
+        assert not torch.equal(getattr(model.classifier, name), getattr(trained.classifier, name)), "its old head"
+
+
+def test_a_head_is_kept_where_it_reads_our_emotions(tiny_folder: Path, folder: Path, tmp_path: Path) -> None:
+    assert bases.usual_head(tiny_folder) == "keep"
+    assert {bases.usual_head(source) for source in ("kobert", folder, tmp_path, "nobody/knows")} == {"fresh"}
+    config = json.loads((tiny_folder / "config.json").read_text())
+    other = shutil.copytree(tiny_folder, tmp_path / "other")
+    (other / "config.json").write_text(json.dumps(config | {"id2label": {str(i): f"별점 {i}" for i in range(7)}}))
+    assert bases.usual_head(other) == "fresh"
+    (other / "config.json").write_text("[")
+    assert bases.usual_head(other) == "fresh"
 
 
 def test_a_classifier_made_from_kobert_loads_with_its_tokenizer(folder: Path, weights: Path) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .. import runs
+from .. import bases, runs
 from ..messages import EmotionError, message, shell_language
 from ..runs import execution
 from ..training.config import OPTIMIZERS, PRESETS, TrainingConfig
@@ -73,7 +73,7 @@ def chosen_config(options: argparse.Namespace) -> TrainingConfig:
     """The preset with the settings that were given. Raises EmotionError for one that can't be."""
     given = {field.name: value for field in dataclasses.fields(TrainingConfig)
              if (value := getattr(options, field.name, None)) is not None}
-    preset = PRESETS[options.preset].as_dict()
+    preset = PRESETS[options.preset].as_dict() | {"head": bases.usual_head(options.base)}
     if "optimizer" in given and given["optimizer"] != preset["optimizer"]:
         preset["learning_rate"] = None  # each optimizer has its own
     return TrainingConfig.from_dict(preset | given)

@@ -18,7 +18,7 @@ from ..training import metrics as _metrics
 from ..training.config import TrainingConfig
 from ..training.metrics import Epoch, Metrics, Point
 from . import execution, scheduler
-from .archive import zip_chunks, zip_size
+from .archive import zip_bytes, zip_size
 from .execution import execute
 from .scheduler import enqueue as resume
 from .scheduler import move, move_to, queue, stop, wake
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison", "DataFacts", "Epoch", "Metrics", "Point", "Run", "SweepPart", "all_runs", "compare", "data_of",
     "delete", "execute", "find", "get", "log_tail", "memory", "metrics", "move", "move_to", "queue", "rename", "resume",
-    "start", "stop", "test_results", "use", "wake", "write_note", "zip_chunks", "zip_size",
+    "start", "stop", "test_results", "use", "wake", "write_note", "zip_bytes", "zip_size",
 ]
 
 

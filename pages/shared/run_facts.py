@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
@@ -10,18 +12,17 @@ from emotion_core.runs import Run
 from emotion_core.training.config import TrainingConfig
 from emotion_core.training.settings import SETTINGS
 
-from . import training_settings
+from . import training_base, training_data, training_settings
 from .language import current, say
 from .wording import bold, when
 
 
-def draw(run: Run) -> None:
-    """Draw the settings, the data, the split, the machine."""
+def draw(run: Run, again: Callable[[], None]) -> None:
+    """Draw the settings, the data, the split, the machine; `again` goes to the form of a new run."""
     if run.config is None or run.data is None:
         return
-    if st.button(say("run.again"), icon=":material/content_copy:", help=say("run.again_help")):
-        training_settings.use(run.config)
-        st.toast(say("run.again_done"), icon=":material/check:")
+    st.button(say("run.again"), icon=":material/content_copy:", help=say("run.again_help"), on_click=_again,
+              args=(run, again))
     usual, values = TrainingConfig(optimizer=run.config.optimizer).as_dict(), run.config.as_dict()
     ordered = sorted(values, key=lambda name: next(
         (place for place, setting in enumerate(SETTINGS) if setting.name == name), len(SETTINGS)))
@@ -43,6 +44,13 @@ def draw(run: Run) -> None:
     _table([(display_name(label, current()), f"{train:,}", f"{test:,}") for label, train, test in run.data.balance],
            (say("column.emotion"), say("figure.train"), say("figure.test")))
     st.caption(say("run.checkpoint_rule"))
+
+
+def _again(run: Run, again: Callable[[], None]) -> None:
+    training_settings.use(run.config)
+    training_base.use(run.base)
+    training_data.use(run.id)
+    again()
 
 
 def _table(rows: list[tuple[str, ...]], names: tuple[str, ...]) -> None:

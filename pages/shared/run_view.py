@@ -24,8 +24,8 @@ ICONS = {"queued": ":material/schedule:", "running": ":material/play_circle:", "
          "interrupted": ":material/power_off:", "damaged": ":material/broken_image:"}
 
 
-def show(run: Run, close: Callable[[], None]) -> None:
-    """Draw everything about `run`; `close` leaves it."""
+def show(run: Run, close: Callable[[], None], again: Callable[[], None]) -> None:
+    """Draw everything about `run`; `close` leaves it, `again` leaves it for the form of a new run."""
     st.button(say("training.back"), icon=":material/arrow_back:", on_click=close)
     st.markdown(f"#### {plain(run.name)}")
     acting.say_failure()
@@ -44,11 +44,12 @@ def show(run: Run, close: Callable[[], None]) -> None:
     results = run.ended and run.test_folder is not None
     names = [say("run.tab_test"), say("run.tab_settings"), say("run.tab_log")][0 if results else 1:]
     places = dict(zip(names, st.tabs(names, key="run-tabs", on_change="rerun"), strict=True))
-    for name, draw in ((say("run.tab_test"), _test), (say("run.tab_settings"), run_facts.draw),
-                       (say("run.tab_log"), _log)):
-        if name in places and places[name].open:
-            with places[name]:
-                draw(run)
+    drawn = {say("run.tab_test"): lambda: _test(run), say("run.tab_settings"): lambda: run_facts.draw(run, again),
+             say("run.tab_log"): lambda: _log(run)}
+    for name, place in places.items():
+        if place.open:
+            with place:
+                drawn[name]()
 
 
 @frame.watching(REFRESH_SECONDS)
@@ -66,13 +67,15 @@ def _watch(run: str, state: str) -> None:
         before = queued.index(found.id) if found.id in queued else 0  # its turn may have come just now
         st.info(say("run.waits", count=before) if before else say("run.soon"), icon=ICONS["queued"])
     else:
-        said = say("run.progress", epoch=found.epoch, epochs=found.epochs, step=found.step, steps=found.steps)
-        st.progress(min(1.0, found.step / found.steps) if found.steps else 0.0,
-                    f"{say(PHASES.get(found.phase, STATES[found.state]))} · {said}")
+        said = say(PHASES.get(found.phase, STATES[found.state]))
+        if found.steps:  # not known before the sentences are read
+            said += " · " + say("run.progress", epoch=found.epoch, epochs=found.epochs, step=found.step,
+                                steps=found.steps)
+        st.progress(min(1.0, found.step / found.steps) if found.steps else 0.0, said)
         left = duration(found.seconds_left) if found.seconds_left is not None else "–"
         memory = runs.memory(found.id)
         for place, (key, value) in zip(st.columns(4), (
-                ("run.left", left), ("run.rate", say("run.rate_value", rate=found.rate) if found.rate else "–"),
+                ("run.left", left), ("run.rate", f"{found.rate:,.1f}" if found.rate else "–"),
                 ("run.worked", duration(found.seconds)),
                 ("run.memory", f"{memory / _GIGABYTE:.1f} GB" if memory else "–")), strict=True):
             place.metric(say(key), value)
@@ -108,7 +111,7 @@ def _ended(run: Run, close: Callable[[], None]) -> None:
             st.button(say("run.use"), type="secondary" if run.resumable else "primary", icon=":material/check:",
                       on_click=_use, args=(run,))
             st.download_button(
-                say("run.download", size=runs.zip_size(run.id) / 1024**2), lambda: b"".join(runs.zip_chunks(run.id)),
+                say("run.download", size=runs.zip_size(run.id) / 1024**2), lambda: runs.zip_bytes(run.id),
                 f"{_stem(run)}.zip", "application/zip", icon=":material/download:", on_click="ignore",
                 key="run-download")
         _rename(run)

@@ -16,6 +16,8 @@ from .wording import distinct, plain
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 _BASE, _FOLDER, _DEVICE = "training-base", "training-base-folder", "training-device"
+_HEAD_OF = "training-head-of"
+"""The base that the answer about the last layer was given for; another base has another usual one."""
 _OTHER = "?"
 
 
@@ -33,7 +35,7 @@ def choose() -> str | None:
     base = st.selectbox(say("training.base"), options, key=_BASE, label_visibility="collapsed",
                         format_func=lambda one: named.get(one) or saved.get(one, one), persist_state="session")
     if base == bases.KOBERT:
-        st.session_state[key("head")] = "fresh"  # it has no last layer of its own
+        _usual_head(base)
         if not fetched:
             st.warning(say("training.kobert_missing"), icon=":material/download:")
             st.page_link("pages/models.py", label=say("training.to_models"), icon=":material/deployed_code:")
@@ -48,11 +50,26 @@ def choose() -> str | None:
         if not _is_folder(base):
             st.error(say("training.base_no_folder", folder=plain(base[:200])), icon=":material/error:")
             return None
-    st.session_state.setdefault(key("head"), "fresh")
+    _usual_head(base)
     heads = {"fresh": "setting.head_fresh", "keep": "setting.head_keep"}
     st.radio(say("setting.head"), list(heads), format_func=lambda one: say(heads[one]), horizontal=True,
              key=key("head"), help=say("setting.head_help"), persist_state="session")
     return base
+
+
+def use(base: str) -> None:
+    """Choose `base`, and leave the last layer as the settings have it; one that has gone is chosen anew by `choose`."""
+    named = base == bases.KOBERT or any(one.name == base for one in saved_models())
+    st.session_state[_BASE] = base if named else _OTHER
+    if not named:
+        st.session_state[_FOLDER] = base
+    st.session_state[_HEAD_OF] = base
+
+
+def _usual_head(base: str) -> None:
+    if st.session_state.get(_HEAD_OF) != base:
+        st.session_state[_HEAD_OF] = base
+        st.session_state[key("head")] = bases.usual_head(base)
 
 
 def device() -> str | None:

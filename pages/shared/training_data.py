@@ -58,6 +58,11 @@ def choose() -> DataChoice | None:
     return DataChoice(table, columns, name)
 
 
+def use(run: str) -> None:
+    """Choose the data of an earlier run."""
+    st.session_state.update({_SOURCE: "run", _RUN: run})
+
+
 def report_on(choice: DataChoice, base: str, config: TrainingConfig) -> DataReport:
     """The report, remembered for the session. Raises EmotionError where data or base can't be read."""
     stat = choice.table.source.path.stat()

@@ -360,6 +360,43 @@ def test_values_of_a_sweep_that_cannot_be(app: AppTest, table: Path) -> None:
     assert not any("시작" in label for label in labels(app))
 
 
+def test_a_run_again_takes_its_data_base_and_settings(app: AppTest, made: Callable[..., str], weights: Path) -> None:
+    shutil.copytree(weights / "bundled", weights / "other")
+    first, _ = made(work=False), made("둘", work=False)
+    run, _ = execution.create(runs.data_of(first), "other", CONFIG.with_changes(dropout=0.25, head="fresh"), name="셋")
+    show(app, run=run)
+    press(app, ko("run.again"))
+    assert "run" not in app.query_params and ko("training.start") in labels(app)
+    assert app.selectbox(key="training-source-run").value == run and app.selectbox(key="training-base").value == "other"
+    assert settings(app)["dropout"] == 0.25 and app.radio(key="training-set-head").value == "fresh"
+    assert not app.exception and not app.error
+
+
+def test_the_last_layer_is_kept_until_a_person_says_otherwise(app: AppTest, table: Path) -> None:
+    head = app.radio(key="training-set-head")
+    assert head.value == "keep", "it reads these emotions already"
+    head.set_value("fresh").run()
+    app.segmented_control(key="training-preset").set_value("quick").run()
+    upload(app, table.read_bytes())
+    press(app, ko("training.start"))
+    assert [run.config.head for run in runs.all_runs()] == ["fresh"]
+
+
+def test_what_is_not_known_yet_is_not_counted(app: AppTest, made: Callable[..., str],
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    run = made(work=False)
+    monkeypatch.setattr(store, "alive", lambda _: True)
+    store.write_status(runs.get(run).folder, "running", phase="preparing", step=0, steps=0)
+    show(app, run=run)
+    shown = [bar.proto.text for bar in app.get("progress")]
+    assert shown and "0/0" not in shown[0], shown
+    store.write_status(runs.get(run).folder, "running", phase="training", step=3, steps=8, rate=1234.56)
+    app.run()
+    assert "3/8" in app.get("progress")[0].proto.text
+    assert "1,234.6" in [metric.value for metric in app.metric], "a metric's box cuts longer ones off"
+    assert not app.exception
+
+
 def test_an_earlier_runs_data_can_be_used_again(app: AppTest, made: Callable[..., str]) -> None:
     made()
     show(app)

@@ -60,7 +60,7 @@ def test_names_and_notes(finished: str) -> None:
 
 
 def test_the_zip_is_the_model(finished: str, tmp_path: Path) -> None:
-    packed = b"".join(runs.zip_chunks(finished))
+    packed = runs.zip_bytes(finished)
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         assert archive.testzip() is None
         archive.extractall(tmp_path / "out")
