@@ -177,6 +177,8 @@ def _execute(folder: Path, tell: Callable[[Progress], None], waiting: Callable[[
             raise
         store.write_status(folder, "finished" if outcome.finished else "stopped", **teller.last | {
             "phase": "", "seconds_left": None, "seconds": outcome.seconds, "figures": dict(outcome.figures)})
+        if outcome.finished:  # only now: a process that is killed before has its last step to go on from
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         return outcome
 
 

@@ -1,7 +1,7 @@
 """One fine-tuning run, start to finish or from its last checkpoint, in the process that calls it.
 
     metrics.jsonl   figures as they come (`metrics`)
-    checkpoints/    the last two and the best while it isn't finished (`checkpoint`)
+    checkpoints/    the last two and the best (`checkpoint`); a finished run's are the caller's to delete
     model/          the best epoch's model, a plain Hugging Face folder
     test/           its scores of the test half, as a scoring job writes them (`scoring.results.Results`)
 
@@ -15,7 +15,6 @@ import errno
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,8 +109,6 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
     place = None
     if is_main():
         place = _keep_best(folder, state.best_step, data.test, places)
-        if finished:
-            shutil.rmtree(places, ignore_errors=True)
     return Outcome(finished, place, dict(state.best), watch.seconds)
 
 

@@ -46,6 +46,25 @@ def test_a_run_keeps_what_it_was_made_of_and_gives_a_model(finished: str, table:
     np.testing.assert_array_equal(results.row, sorted(halves["test"]))
 
 
+def test_a_run_killed_before_it_says_finished_loses_nothing(base: str, table: DataChoice,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _ = execution.create(table, base, CONFIG)
+    write, killed = store.write_status, []
+
+    def die(folder: Path, state: str, *error: object, **values: object) -> None:
+        if state == "finished" and not killed:
+            killed.append(runs.metrics(run).epochs)
+            raise KeyboardInterrupt
+        write(folder, state, *error, **values)
+
+    monkeypatch.setattr(store, "write_status", die)
+    with pytest.raises(KeyboardInterrupt):
+        execution.execute(run)
+    assert execution.execute(run).finished and runs.get(run).state == "finished"
+    assert len(killed[0]) == CONFIG.epochs and runs.metrics(run).epochs == killed[0]
+    assert not (runs.get(run).folder / "checkpoints").exists()
+
+
 def test_names_and_notes(finished: str) -> None:
     runs.rename(finished, " 더 나은  이름 ")
     runs.write_note(finished, "배치 16")
