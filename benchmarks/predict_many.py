@@ -63,9 +63,10 @@ def compare(name: str, folder: Path, target: Path, options: object) -> None:
 
         return measure
 
-    sides = {"bf16 GEMM 2048³, GFLOP/s": lambda number: setting.gemm_peak()} | {name: rate(name) for name in scorers}
-    found = setting.interleaved(sides, options.rounds)
-    peak = found.pop("bf16 GEMM 2048³, GFLOP/s")
+    peaks = {"bf16": torch.bfloat16, "fp32": torch.float32}
+    sides = {name: lambda number, dtype=dtype: setting.gemm_peak(dtype) for name, dtype in peaks.items()}
+    found = setting.interleaved(sides | {name: rate(name) for name in scorers}, options.rounds)
+    peak, exact_peak = (found.pop(name) for name in peaks)
     mine = found[next(iter(scorers))]
     rows = [[label, setting.middle(rates), setting.ratio(mine, rates), *faithful(name, label, scorers, texts, options)]
             for label, rates in found.items()]
@@ -74,8 +75,8 @@ def compare(name: str, folder: Path, target: Path, options: object) -> None:
     setting.table(["way", "sentences/s", "predict_many is", "same emotion as fp32", "mean Δp"], rows)
     work = [useful(setting.config_of(folder), lengths) / len(lengths) for lengths in used]
     share = [each * speed / 1e9 / top for each, speed, top in zip(work, mine, peak, strict=True)]
-    print(f"bf16 GEMM 2048³: {setting.middle(peak)} GFLOP/s; predict_many's useful work: "
-          f"{setting.middle([100 * part for part in share])} % of it\n")
+    print(f"GEMM 2048³: bf16 {setting.middle(peak)} GFLOP/s, {setting.ratio(peak, exact_peak)} fp32; "
+          f"predict_many's useful work: {setting.middle([100 * part for part in share])} % of bf16\n")
 
 
 def scorer(classifier: EmotionClassifier) -> peers.Scorer:

@@ -94,9 +94,9 @@ def samples(*files: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def gemm_peak() -> float:
-    """GFLOP/s of torch.matmul on 2048³ in bfloat16: median of 5."""
-    a, b = (torch.randn(2048, 2048).bfloat16() for _ in range(2))
+def gemm_peak(dtype: torch.dtype = torch.bfloat16) -> float:
+    """GFLOP/s of torch.matmul on 2048³: median of 5."""
+    a, b = (torch.randn(2048, 2048).to(dtype) for _ in range(2))
     times = []
     with torch.inference_mode():
         for _ in range(6):
