@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .. import bases, runs
+from .. import runs
 from ..messages import EmotionError, message, shell_language
 from ..runs import execution
 from ..training.config import OPTIMIZERS, PRESETS, TrainingConfig
@@ -71,9 +71,11 @@ def add_settings(command: argparse.ArgumentParser, say: Callable[[str], str], le
 
 def chosen_config(options: argparse.Namespace) -> TrainingConfig:
     """The preset with the settings that were given. Raises EmotionError for one that can't be."""
+    from ..bases import usual_head  # with torch, which other commands can do without
+
     given = {field.name: value for field in dataclasses.fields(TrainingConfig)
              if (value := getattr(options, field.name, None)) is not None}
-    preset = PRESETS[options.preset].as_dict() | {"head": bases.usual_head(options.base)}
+    preset = PRESETS[options.preset].as_dict() | {"head": usual_head(options.base)}
     if "optimizer" in given and given["optimizer"] != preset["optimizer"]:
         preset["learning_rate"] = None  # each optimizer has its own
     return TrainingConfig.from_dict(preset | given)
