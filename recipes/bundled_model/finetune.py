@@ -27,7 +27,7 @@ from measure import logits_of, report
 from torch import nn
 from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 
-SECOND_PROBABILITY = 0.15
+SECOND_PROBABILITY = 0.10
 LOG_SUM = -math.log(SECOND_PROBABILITY)
 MAX_LENGTH = 96
 

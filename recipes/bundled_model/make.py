@@ -38,7 +38,6 @@ OPTIONAL = ("adapt",)  # measured, and left out: see README.md
 REVIEWS = 300_000
 RATED_REVIEWS, LONGEST_REVIEW = 54_000, 60
 SHARE, REFINED_SHARE, RARE = 0.25, 0.5, 1_400  # of GoEmotions-Korean in an epoch of fine-tuning, of refining
-REFINED_SEEDS = (2, 3)
 KOTE_VALIDATION = 600
 OWN_VALIDATION = Path(__file__).parent / "own_validation.txt"  # sentences of train.csv, one a line
 
@@ -110,27 +109,15 @@ def finetune_(data: Path, work: Path) -> None:
 
 
 def refine_(data: Path, work: Path) -> None:
-    """Go on from there with more of GoEmotions-Korean, once a seed, and average the weights: `work/refined`."""
-    for seed in REFINED_SEEDS:
-        if not (work / f"refined-{seed}" / "model.safetensors").exists():
-            refine_once(data, work, seed)
-    tokenizer, model = _start(work / f"refined-{REFINED_SEEDS[0]}")
-    members = [_start(work / f"refined-{seed}")[1].state_dict() for seed in REFINED_SEEDS]
-    model.load_state_dict({name: torch.stack([one[name] for one in members]).mean(0) for name in members[0]})
-    model.save_pretrained(work / "refined")
-    tokenizer.save_pretrained(work / "refined")
-
-
-def refine_once(data: Path, work: Path, seed: int) -> None:
-    """One of the runs whose weights are averaged (model soups, Wortsman et al. 2022, arXiv:2203.05482)."""
+    """Go on from there with more of GoEmotions-Korean: `work/refined`."""
     training, validation = splits(data)
-    settings = Settings(epochs=3, learning_rate=1.5e-4, class_weight_power=0.1, seed=seed)
-    finetune(*_start(work / "finetuned"), _epochs(training, settings.epochs, REFINED_SHARE, 10 * seed), validation,
-             settings, work / f"refined-{seed}")
+    settings = Settings(epochs=3, learning_rate=1.5e-4, class_weight_power=0.1, seed=2)
+    epochs = _epochs(training, settings.epochs, REFINED_SHARE, first=20)  # other parts than fine-tuning saw
+    finetune(*_start(work / "finetuned"), epochs, validation, settings, work / "refined")
 
 
 def _epochs(training: Sets, count: int, share: float, first: int = 0) -> list[list[corpora.Labelled]]:
-    """The sets of `count` epochs; another part of the public ones in each, and for each `first`."""
+    """The sets of epochs `first` to `first + count`, of which each has other parts of the public ones."""
     return [[training["own"], thinned(training["goemotions"], epoch, share), half(training["kote"], epoch)]
             for epoch in range(first, first + count)]
 
