@@ -32,7 +32,7 @@ from tests.training.data import choice, write_table
 pytestmark = pytest.mark.timeout(600)
 Open = Callable[..., Page]
 ROWS, LEARNED = 320, 256
-LONG = "A run with a very long name that can be read on a narrow screen without scrolling sideways"
+LONG = "A run with a very long name, to be read on a narrow screen without scrolling it"
 QUICK = PRESETS["quick"].with_changes(epochs=2, max_length=24, precision="fp32")
 
 
