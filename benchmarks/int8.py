@@ -30,9 +30,10 @@ def main() -> None:
         "test.csv")[: options.sentences]
     largest = input_sizes(tokenizer, setting.samples("train.csv")[:CALIBRATION])
     exact = probabilities(load(), tokenizer, texts)
+    trials = {"all products": list(KINDS), "feed-forward only": list(KINDS)[2:]}
+    trials |= {f"{kind} only": [kind] for kind in KINDS}
     rows = []
-    for name, kinds in {"all products": list(KINDS), "feed-forward only": list(KINDS)[2:]} | {
-            f"{kind} only": [kind] for kind in KINDS}.items():
+    for name, kinds in trials.items():
         found = probabilities(rounded(largest, kinds), tokenizer, texts)
         same = (found.argmax(1) == exact.argmax(1)).mean()
         rows.append([name, f"{same:.2%}", f"{np.abs(found - exact).mean():.5f}"])
