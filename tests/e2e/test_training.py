@@ -235,8 +235,7 @@ def test_a_finished_run_is_looked_into_used_and_downloaded(open_training: Open, 
     page.get_by_text("빠르게", exact=True).click()
     button(page, "training.start").click()
     expect(page.get_by_text(re.compile("에폭을 마쳤습니다"))).to_be_visible()
-    run = only_run()
-    assert not (run.folder / "checkpoints").exists()
+    run = wait_for(only_run().id, lambda found: not (found.folder / "checkpoints").exists())  # once it ended
     expect(page.get_by_test_id("stMetricValue").nth(1)).to_have_text(f"{run.figures['test_macro_f1']:.1%}")
 
     matrix = page.locator("[class*=st-key-batch-matrix-]")
