@@ -35,7 +35,8 @@ def compare(name: str, folder: Path, target: Path, options: object) -> None:
     }
     rivals = {"notebook: padded to 64, fp32": peers.notebook(folder),
               "pipeline, fp32": peers.hugging_face(folder, 1),
-              "pipeline, bf16": peers.hugging_face(folder, 1, torch.bfloat16), **peers.others(folder, target)}
+              "pipeline, bf16": peers.hugging_face(folder, 1, torch.bfloat16),
+              **peers.others(folder, target, many=False)}
     scorers |= {label: lambda text, score=score: score([text]) for label, score in rivals.items()}
 
     def latency(label: str) -> Callable[[int], float]:

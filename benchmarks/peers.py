@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,49 +73,64 @@ def exported(folder: Path, target: Path) -> Path:
     return file
 
 
-def others(folder: Path, target: Path) -> dict[str, Scorer]:
-    """ONNX Runtime and OpenVINO at their formats, batches of 32 sorted by length; those that are installed."""
+def others(folder: Path, target: Path, many: bool) -> dict[str, Scorer]:
+    """ONNX Runtime and OpenVINO at their formats, batches of 32 sorted by length; those that are installed.
+
+    With `many` each twice, since neither is always the faster: all threads at one batch, or a batch for each thread.
+    """
     have = [name for name in ("onnx", "onnxruntime", "openvino") if importlib.util.find_spec(name)]
     if "onnx" not in have:
         return {}
     tokenizer = models.read_tokenizer(folder)
     file = exported(folder, target)
-    found: dict[str, Scorer] = {}
+    makers: dict[str, Callable[[bool], Forward]] = {}
     if "onnxruntime" in have:
-        found["ONNX Runtime fp32"] = _sorted(tokenizer, _onnx_runtime(file))
-        found["ONNX Runtime int8 (dynamic, per channel)"] = _sorted(tokenizer, _onnx_runtime(_int8(file)))
+        small = _int8(file)
+        makers["ONNX Runtime fp32"] = lambda beside: _onnx_runtime(file, beside)
+        makers["ONNX Runtime int8 (dynamic, per channel)"] = lambda beside: _onnx_runtime(small, beside)
     if "openvino" in have:
-        found["OpenVINO fp32"] = _sorted(tokenizer, _openvino(file, "f32"))
-        found["OpenVINO bf16"] = _sorted(tokenizer, _openvino(file, "bf16"))
-    return found
+        makers["OpenVINO fp32"] = lambda beside: _openvino(file, "f32", beside)
+        makers["OpenVINO bf16"] = lambda beside: _openvino(file, "bf16", beside)
+    ways = {"": False, ", a batch a thread": True} if many else {"": False}
+    return {label + way: _sorted(tokenizer, make(beside)) for label, make in makers.items()
+            for way, beside in ways.items()}
 
 
-def _sorted(tokenizer: Callable, forward: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Scorer:
+Arrays = Mapping[str, np.ndarray]
+Forward = Callable[[list[Arrays]], list[np.ndarray]]
+"""Logits of each batch, given as `ids` and `mask`, int64 (sentences, longest)."""
+
+
+def _sorted(tokenizer: Callable, forward: Forward) -> Scorer:
     def score(sentences: list[str]) -> np.ndarray:
         ids = [row[:512] for row in tokenizer(sentences, verbose=False)["input_ids"]]
         order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-        logits = np.empty((len(ids), 7), np.float32)
-        for rows in itertools.batched(order, SORTED_BATCH) if hasattr(itertools, "batched") else _batched(order):
+        places = [order[i : i + SORTED_BATCH] for i in range(0, len(order), SORTED_BATCH)]
+        batches = []
+        for rows in places:
             width = max(len(ids[row]) for row in rows)
-            batch = np.array([ids[row] + [tokenizer.pad_token_id] * (width - len(ids[row])) for row in rows])
-            mask = np.array([[1] * len(ids[row]) + [0] * (width - len(ids[row])) for row in rows])
-            logits[list(rows)] = forward(batch, mask)
+            padding = [width - len(ids[row]) for row in rows]
+            batches.append({
+                "ids": np.array([ids[row] + [tokenizer.pad_token_id] * more
+                                 for row, more in zip(rows, padding, strict=True)]),
+                "mask": np.array([[1] * (width - more) + [0] * more for more in padding])})
+        logits = np.empty((len(ids), 7), np.float32)
+        for rows, found in zip(places, forward(batches), strict=True):
+            logits[rows] = found
         return torch.from_numpy(logits).softmax(1).numpy()
 
     return score
 
 
-def _batched(order: list[int]) -> list[list[int]]:
-    return [order[i : i + SORTED_BATCH] for i in range(0, len(order), SORTED_BATCH)]
-
-
-def _onnx_runtime(file: Path) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _onnx_runtime(file: Path, beside: bool) -> Forward:
     import onnxruntime
 
+    threads = torch.get_num_threads()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = 1 if beside else threads
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return lambda ids, mask: session.run(None, {"ids": ids, "mask": mask})[0]
+    pool = ThreadPoolExecutor(threads if beside else 1)
+    return lambda batches: list(pool.map(lambda batch: session.run(None, batch)[0], batches))
 
 
 def _int8(file: Path) -> Path:
@@ -125,10 +141,25 @@ def _int8(file: Path) -> Path:
     return small
 
 
-def _openvino(file: Path, precision: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _openvino(file: Path, precision: str, beside: bool) -> Forward:
     import openvino
 
-    hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY",
-             "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    compiled = openvino.Core().compile_model(str(file), "CPU", hints)
-    return lambda ids, mask: compiled([ids, mask])[0]
+    threads = torch.get_num_threads()
+    compiled = openvino.Core().compile_model(str(file), "CPU", {
+        "INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads,
+        **({"NUM_STREAMS": threads} if beside else {"PERFORMANCE_HINT": "LATENCY"})})
+    queue = openvino.AsyncInferQueue(compiled, threads if beside else 1)
+
+    def forward(batches: list[Arrays]) -> list[np.ndarray]:
+        found: list[np.ndarray] = [np.empty(0)] * len(batches)
+
+        def keep(request: Any, place: int) -> None:
+            found[place] = request.get_output_tensor().data.copy()
+
+        queue.set_callback(keep)
+        for place, batch in enumerate(batches):
+            queue.start_async([batch["ids"], batch["mask"]], place)
+        queue.wait_all()
+        return found
+
+    return forward

@@ -43,7 +43,7 @@ def compare(name: str, folder: Path, target: Path, options: object) -> None:
     }
     for batch in BF16_BATCHES:
         scorers[f"pipeline, batch {batch}, bf16"] = (peers.hugging_face(folder, batch, torch.bfloat16), 256)
-    scorers |= {label: (score, 384) for label, score in peers.others(folder, target).items()}
+    scorers |= {label: (score, 384) for label, score in peers.others(folder, target, many=True).items()}
     for score, _ in scorers.values():
         score(texts[:40])  # warm
     used: list[list[int]] = []

@@ -135,9 +135,11 @@ class EmotionClassifier:
 
     def _score_distinct(self, texts: list[str]) -> list[tuple[np.ndarray, np.ndarray, bool]]:
         """(logits, probabilities, truncated) of each text."""
+        from .engine import compute  # with torch
+
         ids, truncated = self._tokenize(texts)
         batches = list(length_batches([len(row) for row in ids], self._engine.tokens_a_batch))
-        computed = [self._engine([ids[row] for row in rows]) for rows in batches]
+        computed = compute(self._engine, [[ids[row] for row in rows] for rows in batches])
         logits = np.empty((len(texts), len(LABELS)), np.float32)
         for rows, found in zip(batches, computed, strict=True):  # read back last: a GPU computes meanwhile
             logits[rows] = found.cpu().numpy()[:, self._order]

@@ -107,6 +107,7 @@ class PackedBert:
     """Holds its own copy of the weights in `dtype`, so the model it was made from can go. Threads may share it."""
 
     tokens_a_batch = 1024  # their widest states, some 6 MB, stay in the processor's last cache
+    side_by_side = True
 
     def __init__(self, weights: BertWeights, dtype: torch.dtype) -> None:
         config, state = weights.config, weights.state

@@ -209,3 +209,53 @@ def test_a_cache_that_cant_be_written_is_no_error(cache, monkeypatch: pytest.Mon
 
 def test_the_measurement_is_short_and_a_ratio() -> None:
     assert 0 <= precision.measure(tokens=8, inputs=32, outputs=32) < 1000
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4, 7])
+def test_batches_side_by_side_give_what_they_give_alone(bert, rows, expected, threads: int) -> None:
+    built = PackedBert(BertWeights.of(bert), torch.float32)
+    batches = [rows[place : place + 3] for place in range(0, len(rows), 3)]  # 5: more and fewer than threads
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = engine.compute(built, batches)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert [len(logits) for logits in found] == [3] * 5
+    np.testing.assert_allclose(torch.cat(found).numpy(), expected, atol=1e-5)
+
+
+def test_a_thread_a_batch_only_where_every_thread_has_one() -> None:
+    class Watched:
+        dtype, tokens_a_batch, side_by_side = torch.float32, 8, True
+
+        def __call__(self, ids: list[list[int]]) -> torch.Tensor:
+            return torch.tensor([torch.get_num_threads()])
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert [int(found) for found in engine.compute(Watched(), [[[1]]] * 3)] == [1, 1, 1]
+        assert [int(found) for found in engine.compute(Watched(), [[[1]]] * 2)] == [3, 3]
+        Watched.side_by_side = False
+        assert [int(found) for found in engine.compute(Watched(), [[[1]]] * 3)] == [3, 3, 3]
+        assert engine.compute(Watched(), []) == []
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_error_in_a_batch_is_raised() -> None:
+    class Broken:
+        dtype, tokens_a_batch, side_by_side = torch.float32, 8, True
+
+        def __call__(self, ids: list[list[int]]) -> torch.Tensor:
+            raise ValueError("broken")
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ValueError, match="broken"):
+            engine.compute(Broken(), [[[1]]] * 4)
+    finally:
+        torch.set_num_threads(before)

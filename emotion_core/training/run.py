@@ -61,6 +61,7 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
     from transformers import set_seed
     from transformers.utils.logging import disable_progress_bar
 
+    from . import cpu
     from .testing import score
     from .trainer import EmotionTrainer, State, Watch
 
@@ -78,6 +79,9 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
     model, tokenizer, order = load_model(resumed or base, config, fresh=config.head == "fresh" and resumed is None)
     freeze(model, config.frozen_layers)
     model.to(args.device)
+    bf16 = uses_bf16(config, args.device)
+    if args.device.type == "cpu":
+        cpu.prepare(model, bf16)
     longest = min(config.max_length, models.max_length(model, tokenizer))
     train_ids, test_ids = (encode(tokenizer, half.text, longest) for half in (data.train, data.test))
     plan = LengthGrouped([len(ids) for ids in train_ids], config.batch_size, config.seed, args.world_size)
@@ -87,7 +91,7 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
     trainer = EmotionTrainer(
         model, args, rows, plan, (chosen, schedule(chosen, config, steps)), config,
         tokenizer=tokenizer, order=order, weights=class_weights(data.train) if config.class_weights else None,
-        bf16=uses_bf16(config, args.device), place=places)
+        bf16=bf16, place=places)
     watch = Watch(folder, config, state, plan.batches, config.batch_size,
                   lambda: score(trainer.model, test_ids, order, tokenizer.pad_token_id or 0, args.device,
                                 TEST_TOKENS),
