@@ -17,9 +17,10 @@ import e5_weights
 import intermediate
 import make
 import measure
+import package
 import torch
 import vocabulary
-from finetune import Settings, masked
+from finetune import Settings, fine_objective, masked
 
 
 def test_a_block_of_four_bit_weights() -> None:
@@ -53,6 +54,9 @@ def test_soft_targets(tmp_path) -> None:
     assert list(rows.single) == [True, False]
     anger, happiness = corpora.LABELS.index("분노"), corpora.LABELS.index("행복")
     assert rows.targets[1][anger] == pytest.approx(0.8) and rows.targets[1][happiness] == pytest.approx(0.2)
+    assert list(rows.fine[1, :4]) == [1, 1, 1, 0] and not rows.fine[1, 4:28].any()
+    assert np.isnan(rows.fine[:, 28:]).all()  # KOTE's labels: nothing known
+    assert (rows + rows.take(rows.single)).fine.shape == (3, corpora.FINE)
 
 
 def test_normaliser_keeps_lone_jamo_and_composes_nfd() -> None:
@@ -110,7 +114,28 @@ def test_reviews_are_drawn_from_bad_middling_and_good_alike() -> None:
 
 def test_thinning_keeps_the_rare_and_a_share_of_the_frequent() -> None:
     targets = np.eye(7, dtype=np.float32)[[0] * 500 + [1] * 20_000]
-    rows = corpora.Labelled([str(i) for i in range(len(targets))], targets)
+    fine = np.zeros((len(targets), corpora.FINE), np.float32)
+    rows = corpora.Labelled([str(i) for i in range(len(targets))], targets, fine)
     first, second = make.thinned(rows, 0, 0.25), make.thinned(rows, 1, 0.25)
     assert first.targets.sum(0)[:2].tolist() == [500, 5_000]
     assert set(first.texts) != set(second.texts), "each epoch sees another part"
+
+
+def test_unknown_labels_teach_nothing() -> None:
+    goals = torch.full((3, corpora.FINE), torch.nan)
+    goals[0, :28], goals[1, 28:] = 0, 1
+    logits = torch.zeros(3, corpora.FINE, requires_grad=True)
+    loss = fine_objective(logits, goals)
+    loss.backward()
+    assert loss.item() == pytest.approx(2 / 3 * np.log(2))
+    assert (logits.grad[0, :28] > 0).all() and (logits.grad[1, 28:] < 0).all()
+    assert not logits.grad[0, 28:].any() and not logits.grad[1, :28].any() and not logits.grad[2].any()
+
+
+def test_weights_are_averaged() -> None:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4)
+    first, second = (BertForSequenceClassification(config) for _ in range(2))
+    wanted = (first.classifier.weight + second.classifier.weight).detach() / 2
+    torch.testing.assert_close(package.average([first, second]).classifier.weight.detach(), wanted)

@@ -56,12 +56,20 @@ KOTE = {
 }
 
 
+FINE = 28 + 44
+"""GoEmotions' own labels, then KOTE's."""
+
+
 @dataclass(frozen=True)
 class Labelled:
-    """Sentences with soft targets: `targets` is float32 (n, 7), rows sum to 1, label-id order."""
+    """Sentences with soft targets: `targets` is float32 (n, 7), rows sum to 1, label-id order.
+
+    `fine` is float32 (n, FINE): 1 where a row has the label of its own set, 0 where it hasn't, NaN for the other set's.
+    """
 
     texts: list[str]
     targets: np.ndarray
+    fine: np.ndarray
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -72,44 +80,49 @@ class Labelled:
         return self.targets.max(axis=1) > 0.999
 
     def __add__(self, other: Labelled) -> Labelled:
-        return Labelled([*self.texts, *other.texts], np.concatenate([self.targets, other.targets]))
+        return Labelled([*self.texts, *other.texts], np.concatenate([self.targets, other.targets]),
+                        np.concatenate([self.fine, other.fine]))
 
     def take(self, rows: np.ndarray) -> Labelled:
         """The given rows, by index or by mask."""
         index = np.flatnonzero(rows) if rows.dtype == bool else rows
-        return Labelled([self.texts[i] for i in index], self.targets[index])
+        return Labelled([self.texts[i] for i in index], self.targets[index], self.fine[index])
 
 
-def _labelled(path: Path, names: list[str], table: dict[str, list[str]], text_column: int) -> Labelled:
+def _labelled(path: Path, names: list[str], table: dict[str, list[str]], text_column: int, first: int) -> Labelled:
     emotion_of = {names.index(name): LABELS.index(label) for label, group in table.items() for name in group}
-    texts, targets = [], []
+    texts, targets, fine = [], [], []
     with path.open(encoding="utf-8", newline="") as lines:
         for row in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_MINIMAL):
             if len(row) <= text_column + 1:
                 continue
             votes = np.zeros(len(LABELS), np.float32)
-            for label in row[text_column + 1].split(","):
-                if (emotion := emotion_of.get(int(label))) is not None:
+            found = [int(label) for label in row[text_column + 1].split(",")]
+            for label in found:
+                if (emotion := emotion_of.get(label)) is not None:
                     votes[emotion] += 1
             text = clean(row[text_column])
             if text and votes.sum():
                 texts.append(text)
                 targets.append(votes**2 / (votes**2).sum())
-    return Labelled(texts, np.stack(targets))
+                fine.append(np.full(FINE, np.nan, np.float32))
+                fine[-1][first : first + len(names)] = 0
+                fine[-1][[first + label for label in found]] = 1
+    return Labelled(texts, np.stack(targets), np.stack(fine))
 
 
 def goemotions(data: Path, split: str) -> Labelled:
     """GoEmotions-Korean, `split` one of train, dev, test."""
     folder = data / "goemotions-ko"
     names = (folder / "label.txt").read_text("utf-8").split()
-    return _labelled(folder / f"{split}.tsv", names, GOEMOTIONS, 0)
+    return _labelled(folder / f"{split}.tsv", names, GOEMOTIONS, 0, 0)
 
 
 def kote(data: Path, split: str) -> Labelled:
     """KOTE, `split` one of val, test."""
     folder = data / "kote"
     names = (folder / "label.txt").read_text("utf-8").split("\n")
-    return _labelled(folder / f"{split}.tsv", [name.strip() for name in names if name.strip()], KOTE, 1)
+    return _labelled(folder / f"{split}.tsv", [name.strip() for name in names if name.strip()], KOTE, 1, 28)
 
 
 def samples(split: str) -> Labelled:
@@ -117,7 +130,8 @@ def samples(split: str) -> Labelled:
     with (SAMPLES / f"{split}.csv").open(encoding="utf-8-sig", newline="") as lines:
         rows = list(csv.DictReader(lines))
     return Labelled([clean(row["Sentence"]) for row in rows],
-                    np.eye(len(LABELS), dtype=np.float32)[[LABELS.index(row["Emotion"]) for row in rows]])
+                    np.eye(len(LABELS), dtype=np.float32)[[LABELS.index(row["Emotion"]) for row in rows]],
+                    np.full((len(rows), FINE), np.nan, np.float32))
 
 
 def reviews(data: Path) -> tuple[list[str], np.ndarray]:

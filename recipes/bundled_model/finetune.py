@@ -1,7 +1,8 @@
-"""Stages 3 and 4: fine-tune the encoder on the seven emotions.
+"""Stages 3 to 5: fine-tune the encoder on the seven emotions.
 
-All of our own sentences are seen in every epoch, beside a part of the public rows. Some pieces of some sentences are
-masked, so that no single word decides.
+All of our own sentences are seen in every epoch, beside a part of the public rows or all of them. Some pieces of some
+sentences are masked, so that no single word decides. With `fine_weight` a second head, left behind at the end, learns
+the public sets' own 28 and 44 labels.
 
 Loss: cross-entropy with soft targets, weighted by class as it occurs in the row's own set, plus a small pull of
 every sentence's log-sum-exp of logits to `LOG_SUM` (the z-loss of PaLM, arXiv:2204.02311,
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from corpora import Labelled
+from corpora import FINE, Labelled
 from measure import logits_of, report
 from torch import nn
 from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
@@ -45,6 +46,7 @@ class Settings:
     class_weight_power: float = 0.2
     label_smoothing: float = 0.02
     z_weight: float = 0.02
+    fine_weight: float = 0.0
     ema: float = 0.998
     masked_rows: float = 0.4
     masked_pieces: float = 0.15
@@ -96,9 +98,11 @@ def finetune(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassific
     torch.manual_seed(settings.seed)
     chance = random.Random(settings.seed)
     rng = np.random.default_rng(settings.seed)
+    model.set_attn_implementation("eager")  # the backward pass of torch's fused one takes ten times as long in bfloat16
     for layer in model.bert.encoder.layer:
-        layer.attention.self.dropout.p = 0.0  # the masking is enough, and torch's fused attention takes none on a CPU
-    head = list(model.classifier.parameters())
+        layer.attention.self.dropout.p = 0.0  # the masking is enough
+    fine_head = nn.Linear(model.config.hidden_size, FINE)  # left behind at the end
+    head = [*model.classifier.parameters(), *fine_head.parameters()]
     body = [p for name, p in model.named_parameters() if not name.startswith("classifier.")]
     groups = [{"params": body}, {"params": head, "lr": settings.learning_rate * settings.head_factor}]
     optimizer = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
@@ -113,14 +117,18 @@ def finetune(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassific
     step = 0
     for epoch, ((ids, order), sets) in enumerate(zip(plan, epochs, strict=True), 1):
         goals = torch.cat([weighted(rows.targets, settings) for rows in sets])
+        fine = torch.from_numpy(np.concatenate([rows.fine for rows in sets]))
         model.train()
         losses, started = [], time.monotonic()
         for batch in order:
             inputs, mask = padded([ids[i] for i in batch], tokenizer.pad_token_id)
             inputs = masked(inputs, tokenizer, settings)
             with torch.autocast("cpu", torch.bfloat16):
-                logits = model(input_ids=inputs, attention_mask=mask).logits.float()
+                pooled = model.dropout(model.bert(input_ids=inputs, attention_mask=mask).pooler_output)
+                logits, fine_logits = model.classifier(pooled).float(), fine_head(pooled).float()
             loss = objective(logits, goals[batch], settings.z_weight)
+            if settings.fine_weight:
+                loss = loss + settings.fine_weight * fine_objective(fine_logits, fine[batch])
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -169,3 +177,13 @@ def objective(logits: torch.Tensor, goals: torch.Tensor, z_weight: float) -> tor
     log_sum = logits.logsumexp(dim=1)
     cross_entropy = -(goals * (logits - log_sum[:, None])).sum(dim=1)
     return (cross_entropy + z_weight * (log_sum - LOG_SUM) ** 2).mean()
+
+
+def fine_objective(logits: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy of each set's own labels, a mean over a row's labels and then over all rows of the batch.
+
+    `logits` and `goals` are (rows, FINE); a goal is NaN where nothing is known.
+    """
+    known = ~goals.isnan()
+    each = nn.functional.binary_cross_entropy_with_logits(logits, goals.nan_to_num(), reduction="none") * known
+    return (each.sum(dim=1) / known.sum(dim=1).clamp(min=1)).mean()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,7 @@ from transformers import AutoTokenizer, BertForSequenceClassification, BertModel
 
 from emotion_core.labels import LABELS  # noqa: E402
 
-STAGES = ("prepare", "intermediate", "finetune", "refine", "package")
+STAGES = ("prepare", "intermediate", "finetune", "refine", "broaden", "package")
 OPTIONAL = ("adapt",)  # measured, and left out: see README.md
 REVIEWS = 300_000
 RATED_REVIEWS, LONGEST_REVIEW = 54_000, 60
@@ -116,6 +117,22 @@ def refine_(data: Path, work: Path) -> None:
     finetune(*_start(work / "finetuned"), epochs, validation, settings, work / "refined")
 
 
+def broaden_(data: Path, work: Path) -> None:
+    """Go on from there with all public rows, and their sets' own labels beside the seven: `work/broadened`.
+
+    Two runs, whose weights are averaged (Wortsman et al. 2022, arXiv:2203.05482).
+    """
+    training, validation = splits(data)
+    longer = Settings(tokens_a_batch=2048, class_weight_power=0.1, fine_weight=5.0, seed=3)
+    runs = (longer, replace(longer, epochs=2, class_weight_power=0.25, seed=4))
+    for settings in runs:
+        finetune(*_start(work / "refined"), [list(training.values())] * settings.epochs, validation, settings,
+                 work / f"broadened-{settings.seed}")
+    models = [_start(work / f"broadened-{settings.seed}") for settings in runs]
+    package.average([model for _, model in models]).save_pretrained(work / "broadened")
+    models[0][0].save_pretrained(work / "broadened")
+
+
 def _epochs(training: Sets, count: int, share: float, first: int = 0) -> list[list[corpora.Labelled]]:
     """The sets of epochs `first` to `first + count`, of which each has other parts of the public ones."""
     return [[training["own"], thinned(training["goemotions"], epoch, share), half(training["kote"], epoch)]
@@ -148,7 +165,7 @@ def _start(folder: Path) -> tuple[PreTrainedTokenizerFast, BertForSequenceClassi
 def package_(data: Path, work: Path) -> None:
     """Calibrate, save as `weights/bundled`, measure, write the card."""
     folder = ROOT / "weights" / "bundled"
-    tokenizer, model = _start(work / "refined")
+    tokenizer, model = _start(work / "broadened")
     validation = {name: rows.take(rows.single) for name, rows in splits(data)[1].items()}
     logits = {name: logits_of(model, tokenizer, rows.texts) for name, rows in validation.items()}
     temperature, bias = package.calibrate(model, logits, validation)
@@ -171,11 +188,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bundled_model")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    steps = dict(zip((*STAGES, *OPTIONAL), (prepare, intermediate_, finetune_, refine_, package_,
-                                                   adapt_), strict=True))
+    steps = dict(zip((*STAGES, *OPTIONAL), (prepare, intermediate_, finetune_, refine_, broaden_,
+                                                   package_, adapt_), strict=True))
     done = {"prepare": options.work / "start", "intermediate": options.work / "intermediate" / "model.safetensors",
             "finetune": options.work / "finetuned" / "model.safetensors",
-            "refine": options.work / "refined" / "model.safetensors"}
+            "refine": options.work / "refined" / "model.safetensors",
+            "broaden": options.work / "broadened" / "model.safetensors"}
     for stage in [options.stage] if options.stage else STAGES:
         if not options.stage and stage in done and done[stage].exists():
             print(f"{stage}: done before")

@@ -1,4 +1,4 @@
-"""Stage 3: calibrates the classifier, writes it as `weights/bundled`, measures it and writes its card."""
+"""The last stage: calibrates the classifier, writes it as `weights/bundled`, measures it and writes its card."""
 
 from __future__ import annotations
 
@@ -31,6 +31,13 @@ def calibrate(model: BertForSequenceClassification, logits: dict[str, np.ndarray
         model.classifier.weight /= temperature
         model.classifier.bias.copy_(model.classifier.bias / temperature + torch.from_numpy(bias).float())
     return temperature, bias
+
+
+def average(models: list[BertForSequenceClassification]) -> BertForSequenceClassification:
+    """The first of `models` with the mean of all their weights."""
+    states = [model.state_dict() for model in models]
+    models[0].load_state_dict({name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]})
+    return models[0]
 
 
 def save(model: BertForSequenceClassification, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
