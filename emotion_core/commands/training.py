@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import runs
 from ..messages import EmotionError, message, shell_language
-from ..runs import execution
+from ..runs import creation, execution
 from ..training.config import OPTIMIZERS, PRESETS, TrainingConfig
 from ..training.progress import Outcome, Progress
 
@@ -121,7 +121,7 @@ def _train(options: argparse.Namespace) -> int:
                          device=options.device)
         print(json.dumps({"run": run}))
         return 0
-    run, _ = execution.create(chosen_data(options), options.base, chosen_config(options), name=options.name,
+    run, _ = creation.create(chosen_data(options), options.base, chosen_config(options), name=options.name,
                               device=options.device, own=True)
     return execute_here(run)
 
@@ -155,7 +155,7 @@ def _shared_run(options: argparse.Namespace) -> str:
     failure: EmotionError | None = None
     if dist.get_rank() == 0:
         try:
-            told[0], _ = execution.create(chosen_data(options), options.base, chosen_config(options),
+            told[0], _ = creation.create(chosen_data(options), options.base, chosen_config(options),
                                           name=options.name, device=options.device, own=True)
         except EmotionError as error:
             failure, told[1] = error, (error.key, {name: str(value) for name, value in error.values.items()})

@@ -1,7 +1,7 @@
 """Training runs as people handle them: start, watch, stop, resume, compare, take away.
 
-`store` is what is on the disk, `execution` does a run's work, `scheduler` gives each its turn, `archive` zips a model,
-`sweeps` starts many. The run itself is `training.run`. Importing this loads no torch.
+`store` is what is on the disk, `creation` makes a run, `execution` does its work, `scheduler` gives each its turn,
+`sweeps` starts many, `archive` zips a model. The run itself is `training.run`. Importing this loads no torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..messages import EmotionError
 from ..training import metrics as _metrics
 from ..training.config import TrainingConfig
 from ..training.metrics import Epoch, Metrics, Point
-from . import execution, scheduler
+from . import creation, scheduler
 from .archive import zip_bytes, zip_size
 from .execution import execute
 from .scheduler import enqueue as resume
@@ -42,7 +42,7 @@ def start(choice: DataChoice, base: str, config: TrainingConfig, name: str = "",
     The same `token` never starts a second run: its first one's id comes back. Raises EmotionError for data, a base or
     settings that can't be trained with, and where the disk won't take it.
     """
-    run, _ = execution.create(choice, base, config, name=name, note=note, device=device, token=token)
+    run, _ = creation.create(choice, base, config, name=name, note=note, device=device, token=token)
     wake()
     return run
 

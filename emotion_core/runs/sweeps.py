@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..messages import EmotionError
 from ..training.config import TrainingConfig
 from ..training.settings import said
-from . import execution, scheduler, store
+from . import creation, scheduler, store
 from .store import Run
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def start(plan: SweepPlan, choice: DataChoice, base: str, name: str = "", device
     try:
         for number, config in enumerate(plan.configs):
             its_name = _name(part["name"], plan, config, language)
-            run, new = execution.create(choice, base, config, name=its_name, device=device,
+            run, new = creation.create(choice, base, config, name=its_name, device=device,
                                         token=f"{token}-{number}" if token else "", sweep=part)
             if not new:
                 found = store.get(run).sweep

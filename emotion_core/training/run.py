@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .trainer import State
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
-_NO_SPACE = ("no space left", "file write failed", "writing file", "disk quota")
+_NO_SPACE = ("no space left", "file write failed", "writing file", "disk quota", "unexpected pos")  # of torch.save
 
 
 def train(data: TrainingData, base: str | os.PathLike[str], config: TrainingConfig, folder: Path, *,

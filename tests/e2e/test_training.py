@@ -20,7 +20,7 @@ from emotion_core import runs
 from emotion_core.jobs.store import alive, read_json
 from emotion_core.labels import LABELS
 from emotion_core.messages import message
-from emotion_core.runs import Run, execution
+from emotion_core.runs import Run, creation, execution
 from emotion_core.training.config import PRESETS
 from tests.conftest import ROOT
 from tests.e2e.conftest import _wait_until_healthy
@@ -118,7 +118,7 @@ def open_training(browser: Browser, studio: Studio) -> Iterator[Open]:
 
 def finished(studio: Studio, name: str, **changes: object) -> str:
     """A run that has finished; its work is done in this process."""
-    run, _ = execution.create(choice(studio.table), "bundled", QUICK.with_changes(**changes), name=name)
+    run, _ = creation.create(choice(studio.table), "bundled", QUICK.with_changes(**changes), name=name)
     execution.execute(run)
     return run
 

@@ -13,7 +13,7 @@ from emotion_core import EmotionClassifier, EmotionError, runs
 from emotion_core.jobs.store import write_json
 from emotion_core.labels import LABELS
 from emotion_core.messages import message
-from emotion_core.runs import execution, store, sweeps
+from emotion_core.runs import creation, execution, store, sweeps
 from emotion_core.training import checkpoint
 from emotion_core.training.config import PRESETS
 from pages.shared.wording import plain
@@ -47,7 +47,7 @@ def made(app: AppTest, table: Path) -> Callable[..., str]:
     """Makes a run, and does its work where asked."""
 
     def make(name: str = "첫 학습", work: bool = True, **changes: object) -> str:
-        run, _ = execution.create(choice(table), "bundled", CONFIG.with_changes(**changes), name=name)
+        run, _ = creation.create(choice(table), "bundled", CONFIG.with_changes(**changes), name=name)
         if work:
             execution.execute(run)
         return run
@@ -363,7 +363,7 @@ def test_values_of_a_sweep_that_cannot_be(app: AppTest, table: Path) -> None:
 def test_a_run_again_takes_its_data_base_and_settings(app: AppTest, made: Callable[..., str], weights: Path) -> None:
     shutil.copytree(weights / "bundled", weights / "other")
     first, _ = made(work=False), made("둘", work=False)
-    run, _ = execution.create(runs.data_of(first), "other", CONFIG.with_changes(dropout=0.25, head="fresh"), name="셋")
+    run, _ = creation.create(runs.data_of(first), "other", CONFIG.with_changes(dropout=0.25, head="fresh"), name="셋")
     show(app, run=run)
     press(app, ko("run.again"))
     assert "run" not in app.query_params and ko("training.start") in labels(app)

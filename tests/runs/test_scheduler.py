@@ -11,7 +11,7 @@ import pytest
 
 from emotion_core import EmotionError, runs
 from emotion_core.jobs.store import read_json
-from emotion_core.runs import execution, scheduler
+from emotion_core.runs import creation, execution, scheduler
 from emotion_core.training.data import DataChoice
 from tests.runs.conftest import CONFIG, LONG, wait_for
 
@@ -64,7 +64,7 @@ def test_a_queue_whose_process_was_killed_is_woken(base: str, table: DataChoice,
 
 
 def test_a_waiting_run_that_is_stopped_never_starts(base: str, table: DataChoice) -> None:
-    run, _ = execution.create(table, base, CONFIG)
+    run, _ = creation.create(table, base, CONFIG)
     runs.stop(run)
     assert runs.get(run).state == "stopped" and scheduler._next("cpu") is None
     with pytest.raises(EmotionError):
@@ -77,7 +77,7 @@ def test_a_waiting_run_that_is_stopped_never_starts(base: str, table: DataChoice
 
 def test_a_process_that_dies_before_its_first_word_is_a_failure(base: str, table: DataChoice,
                                                                monkeypatch: pytest.MonkeyPatch) -> None:
-    run, _ = execution.create(table, base, CONFIG)
+    run, _ = creation.create(table, base, CONFIG)
     launch = scheduler.launch
     monkeypatch.setattr(scheduler, "launch", lambda folder, _: launch(folder, ["-c", "raise SystemExit('broken')"]))
     scheduler.serve("cpu")
@@ -86,7 +86,7 @@ def test_a_process_that_dies_before_its_first_word_is_a_failure(base: str, table
 
 
 def test_a_run_waits_while_another_process_holds_the_device(base: str, table: DataChoice) -> None:
-    run, _ = execution.create(table, base, CONFIG)
+    run, _ = creation.create(table, base, CONFIG)
     said = []
     lock = execution.device_lock("cpu")
 
@@ -113,7 +113,7 @@ def test_nobody_works_on_a_run_twice(base: str, table: DataChoice) -> None:
 
 def test_an_order_that_the_disk_does_not_take_is_said(base: str, table: DataChoice,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = (execution.create(table, base, CONFIG, name=name)[0] for name in ("first", "second"))
+    first, second = (creation.create(table, base, CONFIG, name=name)[0] for name in ("first", "second"))
 
     def refuse(file: object, content: object) -> None:
         raise OSError(errno.ENOSPC, "full")

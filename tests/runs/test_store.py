@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from emotion_core import EmotionClassifier, EmotionError, models, runs
-from emotion_core.runs import execution, migrations, store
+from emotion_core.runs import creation, execution, migrations, store
 from emotion_core.training.data import DataChoice
 from tests.runs.conftest import CONFIG
 from tests.training.data import choice, write_table
@@ -23,7 +23,7 @@ from tests.training.data import choice, write_table
 
 @pytest.fixture
 def finished(base: str, table: DataChoice) -> str:
-    run, _ = execution.create(table, base, CONFIG, name="  첫   학습 ")
+    run, _ = creation.create(table, base, CONFIG, name="  첫   학습 ")
     assert execution.execute(run).finished
     return run
 
@@ -48,7 +48,7 @@ def test_a_run_keeps_what_it_was_made_of_and_gives_a_model(finished: str, table:
 
 def test_a_run_killed_before_it_says_finished_loses_nothing(base: str, table: DataChoice,
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
-    run, _ = execution.create(table, base, CONFIG)
+    run, _ = creation.create(table, base, CONFIG)
     write, killed = store.write_status, []
 
     def die(folder: Path, state: str, *error: object, **values: object) -> None:
@@ -130,21 +130,21 @@ def test_a_dead_process_is_an_interrupted_run(finished: str) -> None:
 
 def test_two_clicks_make_one_run(base: str, table: DataChoice) -> None:
     made: list[tuple[str, bool]] = []
-    clicks = [threading.Thread(target=lambda: made.append(execution.create(table, base, CONFIG, token="one")))
+    clicks = [threading.Thread(target=lambda: made.append(creation.create(table, base, CONFIG, token="one")))
               for _ in range(4)]
     for click in clicks:
         click.start()
     for click in clicks:
         click.join()
     assert len({run for run, _ in made}) == 1 and sum(new for _, new in made) == 1
-    assert execution.create(table, base, CONFIG, token="other")[1]
+    assert creation.create(table, base, CONFIG, token="other")[1]
 
 
 def test_what_cannot_be_trained_leaves_nothing_behind(base: str, table: DataChoice, tmp_path: Path,
                                                      weights: Path) -> None:
     one = choice(write_table(tmp_path / "one.csv", labels=("행복",)))
-    for wrong in (lambda: execution.create(one, base, CONFIG), lambda: execution.create(table, "nothing", CONFIG),
-                  lambda: execution.create(table, str(tmp_path), CONFIG)):
+    for wrong in (lambda: creation.create(one, base, CONFIG), lambda: creation.create(table, "nothing", CONFIG),
+                  lambda: creation.create(table, str(tmp_path), CONFIG)):
         with pytest.raises(EmotionError):
             wrong()
     assert [entry.name for entry in (weights / "runs").iterdir()] == [".lock"]
@@ -154,7 +154,7 @@ def test_a_failure_is_written_down_and_can_be_resumed(base: str, table: DataChoi
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     from emotion_core.training import checkpoint
 
-    run, _ = execution.create(table, base, CONFIG)
+    run, _ = creation.create(table, base, CONFIG)
     real = checkpoint.complete
     calls = []
 
@@ -176,7 +176,7 @@ def test_a_failure_is_written_down_and_can_be_resumed(base: str, table: DataChoi
 
 
 def test_changed_data_is_refused(base: str, table: DataChoice) -> None:
-    run, _ = execution.create(table, base, CONFIG)
+    run, _ = creation.create(table, base, CONFIG)
     file = runs.get(run).folder / "input.csv"
     file.write_text(file.read_text("utf-8").replace("가", "나"), "utf-8")
     with pytest.raises(EmotionError) as caught:
@@ -185,7 +185,7 @@ def test_changed_data_is_refused(base: str, table: DataChoice) -> None:
 
 
 def test_runs_are_compared_by_what_differs(base: str, table: DataChoice) -> None:
-    ids = [execution.create(table, base, config)[0]
+    ids = [creation.create(table, base, config)[0]
            for config in (CONFIG, CONFIG.with_changes(batch_size=8, dropout=0.1))]
     found = runs.compare(ids)
     assert found.names == ("batch_size", "dropout") and found.rows == ((16, 0.5), (8, 0.1))
@@ -198,7 +198,7 @@ def test_runs_are_compared_by_what_differs(base: str, table: DataChoice) -> None
 ])
 def test_a_run_copied_from_elsewhere_that_is_made_up_is_damaged(base: str, table: DataChoice, weights: Path,
                                                                change: dict[str, object]) -> None:
-    run, _ = execution.create(table, base, CONFIG)
+    run, _ = creation.create(table, base, CONFIG)
     file = runs.get(run).folder / "run.json"
     file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | change), "utf-8")
     assert [found.state for found in runs.all_runs()] == ["damaged"]
@@ -212,12 +212,12 @@ def test_what_a_killed_process_left_goes_with_the_next_run(base: str, table: Dat
     for folder in left:
         folder.mkdir(parents=True)
         (folder / "input.csv").write_text("가")
-    run, _ = execution.create(table, base, CONFIG)
+    run, _ = creation.create(table, base, CONFIG)
     assert not any(folder.exists() for folder in left) and runs.get(run).state == "queued"
 
 
 def test_a_run_that_lies_elsewhere_is_deleted_as_its_link(base: str, table: DataChoice, tmp_path: Path) -> None:
-    run, _ = execution.create(table, base, CONFIG)
+    run, _ = creation.create(table, base, CONFIG)
     runs.stop(run)
     folder = runs.get(run).folder
     elsewhere = folder.rename(tmp_path / "elsewhere")

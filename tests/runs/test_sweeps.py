@@ -11,7 +11,7 @@ import pytest
 
 from emotion_core import EmotionError, runs
 from emotion_core.messages import message
-from emotion_core.runs import execution, store, sweeps
+from emotion_core.runs import creation, execution, store, sweeps
 from emotion_core.training.config import TrainingConfig
 from emotion_core.training.data import DataChoice
 from tests.runs.conftest import CONFIG
@@ -73,7 +73,7 @@ def test_the_best_is_called_better_only_beyond_the_spread(means: tuple[float, ..
 
 def test_a_sweep_that_fails_half_way_says_why_though_one_of_its_runs_works_by_now(
         base: str, table: DataChoice, monkeypatch: pytest.MonkeyPatch) -> None:
-    create, made = execution.create, []
+    create, made = creation.create, []
     works = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 
     def third_fails(*arguments: object, **options: object) -> tuple[str, bool]:
@@ -84,7 +84,7 @@ def test_a_sweep_that_fails_half_way_says_why_though_one_of_its_runs_works_by_no
         made.append(create(*arguments, **options)[0])
         return made[-1], True
 
-    monkeypatch.setattr(execution, "create", third_fails)
+    monkeypatch.setattr(creation, "create", third_fails)
     try:
         with pytest.raises(EmotionError) as caught:
             sweeps.start(sweeps.plan(CONFIG, seeds=(1, 2, 3)), table, base)

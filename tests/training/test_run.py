@@ -222,6 +222,7 @@ def test_learning_nothing_is_no_divergence(data: TrainingData, tiny_folder: Path
     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "error.training.memory"),
     (MemoryError(), "error.training.memory"),
     (OSError(28, "No space left on device"), "error.disk_full"),
+    (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 731328 vs 731216"), "error.disk_full"),
 ])
 def test_no_memory_and_no_space_have_their_sentence(
         error: Exception, key: str, data: TrainingData, tiny_folder: Path, tmp_path: Path,
