@@ -27,7 +27,7 @@ class TrainingConfig:
     warmup_ratio: share of all steps in which the learning rate rises to its full value; then it falls as a cosine.
     max_grad_norm: the gradient's norm is clipped to this.
     learning_rate: None stands for the optimizer's own: 5e-5 for AdamW, 0.01 for SGD.
-    dropout: before the head.
+    dropout: before the head; on a CPU rounded to a multiple of 1/256, as a base's other dropout is.
     weight_decay: AdamW's, of all weights but biases and LayerNorm.
     test_size: share of the rows that is never trained on.
     seed: of the head, the order of the sentences and dropout; of the split too, unless `split_seed` says another.

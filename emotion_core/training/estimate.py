@@ -109,9 +109,8 @@ def _measure(folder: Path, spec: dict[str, Any], config: TrainingConfig) -> dict
     args = run.arguments(config, folder / "checkpoints", spec["device"])
     device = args.device
     with run.plain_errors(config):
-        model, tokenizer, _ = run.load_model(spec["base"], config, fresh=config.head == "fresh")
-        run.freeze(model, config.frozen_layers)
-        model.to(device).train()
+        model, tokenizer, _ = run.model_to_train(spec["base"], config, device, fresh=config.head == "fresh")
+        model.train()
         longest = min(config.max_length, models.max_length(model, tokenizer))
         train_ids, test_ids = (encode(tokenizer, half.text, longest) for half in (data.train, data.test))
         rows, pad = TokenRows(train_ids, data.train.label), Padding(tokenizer.pad_token_id or 0)

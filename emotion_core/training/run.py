@@ -61,7 +61,6 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
     from transformers import set_seed
     from transformers.utils.logging import disable_progress_bar
 
-    from . import cpu
     from .testing import score
     from .trainer import EmotionTrainer, State, Watch
 
@@ -76,12 +75,8 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
         metrics.cut_after(folder, step, checkpoint.write_text)
     args = arguments(config, places, device)
     set_seed(config.seed)
-    model, tokenizer, order = load_model(resumed or base, config, fresh=config.head == "fresh" and resumed is None)
-    freeze(model, config.frozen_layers)
-    model.to(args.device)
-    bf16 = uses_bf16(config, args.device)
-    if args.device.type == "cpu":
-        cpu.prepare(model, bf16)
+    fresh = config.head == "fresh" and resumed is None
+    model, tokenizer, order = model_to_train(resumed or base, config, args.device, fresh)
     longest = min(config.max_length, models.max_length(model, tokenizer))
     train_ids, test_ids = (encode(tokenizer, half.text, longest) for half in (data.train, data.test))
     plan = LengthGrouped([len(ids) for ids in train_ids], config.batch_size, config.seed, args.world_size)
@@ -91,7 +86,7 @@ def _train(data: TrainingData, base: str | os.PathLike[str], config: TrainingCon
     trainer = EmotionTrainer(
         model, args, rows, plan, (chosen, schedule(chosen, config, steps)), config,
         tokenizer=tokenizer, order=order, weights=class_weights(data.train) if config.class_weights else None,
-        bf16=bf16, place=places)
+        bf16=uses_bf16(config, args.device), place=places)
     watch = Watch(folder, config, state, plan.batches, config.batch_size,
                   lambda: score(trainer.model, test_ids, order, tokenizer.pad_token_id or 0, args.device,
                                 TEST_TOKENS),
@@ -204,6 +199,19 @@ def _segmentations(tokenizer: Any, texts: list[str], longest: int, config: Train
         plan.lengths = np.array([len(ids) for ids in rows.ids])
 
     return redraw
+
+
+def model_to_train(base: str | os.PathLike[str], config: TrainingConfig, device: torch.device,
+                   fresh: bool) -> tuple[PreTrainedModel, Any, np.ndarray]:
+    """What `load_model` gives, on `device` and made ready for the run's steps."""
+    from . import cpu  # with torch
+
+    model, tokenizer, order = load_model(base, config, fresh)
+    freeze(model, config.frozen_layers)
+    model.to(device)
+    if device.type == "cpu":
+        cpu.prepare(model, uses_bf16(config, device))
+    return model, tokenizer, order
 
 
 def load_model(base: str | os.PathLike[str], config: TrainingConfig,
