@@ -14,6 +14,8 @@ IGNORED = -100
 """The label of a sentence that only fills a batch up; torch's cross-entropy leaves it out."""
 POOL = 50
 """Batches that are drawn together and sorted by length, as transformers' LengthGroupedSampler does."""
+WIDTHS = 4
+"""A batch is as wide as a multiple of this: for every other width a processor's kernels are compiled and kept anew."""
 
 
 class TokenRows:
@@ -82,15 +84,20 @@ class LengthGrouped:
 
 
 class Padding:
-    """Makes a batch of `TokenRows` items: padded to its longest sentence, int64 tensors (rows, longest)."""
+    """Makes a batch of `TokenRows` items: padded to its longest sentence or a little more, int64 (rows, width).
 
-    def __init__(self, pad_id: int) -> None:
+    Padding never makes a batch wider than the longest of all the sentences, `ids`, which the model is known to take.
+    """
+
+    def __init__(self, pad_id: int, ids: Sequence[Sequence[int]]) -> None:
         self._pad = pad_id
+        self._longest = max(map(len, ids), default=0)
 
     def __call__(self, rows: Sequence[tuple[Sequence[int], int]]) -> dict[str, torch.Tensor]:
         import torch
 
         width = max(len(ids) for ids, _ in rows)
+        width = max(width, min(-(-width // WIDTHS) * WIDTHS, self._longest))
         ids = np.full((len(rows), width), self._pad, np.int64)
         mask = np.zeros((len(rows), width), np.int64)
         for place, (tokens, _) in enumerate(rows):

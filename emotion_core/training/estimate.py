@@ -113,7 +113,7 @@ def _measure(folder: Path, spec: dict[str, Any], config: TrainingConfig) -> dict
         model.train()
         longest = min(config.max_length, models.max_length(model, tokenizer))
         train_ids, test_ids = (encode(tokenizer, half.text, longest) for half in (data.train, data.test))
-        rows, pad = TokenRows(train_ids, data.train.label), Padding(tokenizer.pad_token_id or 0)
+        rows, pad = TokenRows(train_ids, data.train.label), Padding(tokenizer.pad_token_id or 0, train_ids)
         plan = LengthGrouped([len(ids) for ids in train_ids], config.batch_size, config.seed)
         batches = plan.plan(0)
         widths = np.array([max(len(train_ids[i]) for i in batch) * len(batch) for batch in batches], np.float64)

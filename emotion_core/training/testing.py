@@ -31,7 +31,7 @@ def score(model: torch.nn.Module, ids: list[list[int]], order: np.ndarray, pad_i
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     mine = list(range(rank, len(ids), world))
     logits = torch.zeros((len(ids), NUM_LABELS))
-    pad = Padding(pad_id)
+    pad = Padding(pad_id, ids)
     was_training = model.training
     model.eval()
     with torch.inference_mode():

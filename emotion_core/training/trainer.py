@@ -54,8 +54,8 @@ class EmotionTrainer(Trainer):
     def __init__(self, model: torch.nn.Module, args: TrainingArguments, rows: TokenRows, plan: LengthGrouped,
                  optimizers: tuple[Any, Any], config: TrainingConfig, *, tokenizer: Any, order: np.ndarray,
                  weights: np.ndarray | None, bf16: bool, place: Path) -> None:
-        super().__init__(model=model, args=args, train_dataset=rows, data_collator=Padding(tokenizer.pad_token_id or 0),
-                         optimizers=optimizers)
+        super().__init__(model=model, args=args, train_dataset=rows, optimizers=optimizers,
+                         data_collator=Padding(tokenizer.pad_token_id or 0, rows.ids))
         self.remove_callback(PrinterCallback)
         self.loss_is_scaled_for_ga = True
         self.sums = torch.zeros(3, dtype=torch.float64 if args.device.type != "mps" else torch.float32,

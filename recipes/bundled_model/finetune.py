@@ -81,12 +81,12 @@ def weighted(targets: np.ndarray, settings: Settings) -> torch.Tensor:
 
 def batches(lengths: list[int], tokens: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Row numbers of each batch: near in length, at most `tokens` padded tokens, in random order."""
-    noisy = np.array(lengths) + rng.uniform(0, 3, len(lengths))
-    order = np.argsort(noisy)
+    widths = _rounded(np.array(lengths))
+    order = np.argsort(widths + rng.uniform(0, 3, len(lengths)))
     result: list[np.ndarray] = []
     start = 0
     for end in range(1, len(order) + 1):
-        if end == len(order) or (end - start + 1) * lengths[order[end]] > tokens:
+        if end == len(order) or (end - start + 1) * widths[order[start : end + 1]].max() > tokens:
             result.append(order[start:end])
             start = end
     return [result[i] for i in rng.permutation(len(result))]
@@ -157,9 +157,14 @@ def epoch_plan(texts: list[str], tokenizer: PreTrainedTokenizerFast, tokens: int
     return ids, batches([len(row) for row in ids], tokens, rng)
 
 
+def _rounded(lengths: np.ndarray) -> np.ndarray:
+    """Lengths that batches are padded to, few of them: oneDNN compiles and keeps its kernels for every shape."""
+    return -(-lengths // 4) * 4
+
+
 def padded(ids: list[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids and attention mask, int64 (rows, longest)."""
-    width = max(map(len, ids))
+    width = int(_rounded(np.array([len(row) for row in ids])).max())
     inputs = torch.tensor([row + [pad] * (width - len(row)) for row in ids])
     return inputs, (inputs != pad).long()
 
