@@ -120,17 +120,18 @@ def refine_(data: Path, work: Path) -> None:
 def broaden_(data: Path, work: Path) -> None:
     """Go on from there with all public rows, and their sets' own labels beside the seven: `work/broadened`.
 
-    Two runs, whose weights are averaged (Wortsman et al. 2022, arXiv:2203.05482).
+    It is the mean of the weights before, after two epochs and after a third (Wortsman et al. 2022, arXiv:2203.05482):
+    the later ones know our sentences better and are too sure of the public ones.
     """
     training, validation = splits(data)
-    longer = Settings(tokens_a_batch=2048, class_weight_power=0.1, fine_weight=5.0, seed=3)
-    runs = (longer, replace(longer, epochs=2, class_weight_power=0.25, seed=4))
-    for settings in runs:
-        finetune(*_start(work / "refined"), [list(training.values())] * settings.epochs, validation, settings,
-                 work / f"broadened-{settings.seed}")
-    models = [_start(work / f"broadened-{settings.seed}") for settings in runs]
-    package.average([model for _, model in models]).save_pretrained(work / "broadened")
-    models[0][0].save_pretrained(work / "broadened")
+    first = Settings(epochs=2, tokens_a_batch=2048, class_weight_power=0.1, fine_weight=5.0, seed=3)
+    folders = [work / name for name in ("refined", "broadened-1", "broadened-2")]
+    for settings, start, end in zip((first, replace(first, epochs=1, learning_rate=1e-4, seed=5)), folders, folders[1:],
+                                    strict=False):
+        finetune(*_start(start), [list(training.values())] * settings.epochs, validation, settings, end)
+    tokenizer, _ = _start(folders[0])
+    package.average([_start(folder)[1] for folder in folders]).save_pretrained(work / "broadened")
+    tokenizer.save_pretrained(work / "broadened")
 
 
 def _epochs(training: Sets, count: int, share: float, first: int = 0) -> list[list[corpora.Labelled]]:
