@@ -53,7 +53,7 @@ def build(model: PreTrainedModel | BertWeights, device: torch.device, padding: i
 
 
 def compute(engine: Engine, batches: Sequence[Batch]) -> list[torch.Tensor]:
-    """The logits of each batch.
+    """The logits of each batch, float32 (its sentences, labels), in the order of `batches`.
 
     On a CPU threads that share a batch wait for each other in each of its hundreds of small steps, so where there
     is a batch for every thread, each has its own.

@@ -122,7 +122,7 @@ def _train(options: argparse.Namespace) -> int:
         print(json.dumps({"run": run}))
         return 0
     run, _ = creation.create(chosen_data(options), options.base, chosen_config(options), name=options.name,
-                              device=options.device, own=True)
+                             device=options.device, own=True)
     return execute_here(run)
 
 
@@ -156,7 +156,7 @@ def _shared_run(options: argparse.Namespace) -> str:
     if dist.get_rank() == 0:
         try:
             told[0], _ = creation.create(chosen_data(options), options.base, chosen_config(options),
-                                          name=options.name, device=options.device, own=True)
+                                         name=options.name, device=options.device, own=True)
         except EmotionError as error:
             failure, told[1] = error, (error.key, {name: str(value) for name, value in error.values.items()})
     dist.broadcast_object_list(told, 0)

@@ -139,7 +139,7 @@ def start(plan: SweepPlan, choice: DataChoice, base: str, name: str = "", device
         for number, config in enumerate(plan.configs):
             its_name = _name(part["name"], plan, config, language)
             run, new = creation.create(choice, base, config, name=its_name, device=device,
-                                        token=f"{token}-{number}" if token else "", sweep=part)
+                                       token=f"{token}-{number}" if token else "", sweep=part)
             if not new:
                 found = store.get(run).sweep
                 return found.id if found else sweep

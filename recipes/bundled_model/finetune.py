@@ -82,11 +82,11 @@ def weighted(targets: np.ndarray, settings: Settings) -> torch.Tensor:
 def batches(lengths: list[int], tokens: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Row numbers of each batch: near in length, at most `tokens` padded tokens, in random order."""
     widths = _rounded(np.array(lengths))
-    order = np.argsort(widths + rng.uniform(0, 3, len(lengths)))
+    order = np.argsort(widths + rng.uniform(0, 3, len(lengths)))  # by width; within one at random
     result: list[np.ndarray] = []
     start = 0
     for end in range(1, len(order) + 1):
-        if end == len(order) or (end - start + 1) * widths[order[start : end + 1]].max() > tokens:
+        if end == len(order) or (end - start + 1) * widths[order[end]] > tokens:
             result.append(order[start:end])
             start = end
     return [result[i] for i in rng.permutation(len(result))]
@@ -163,7 +163,7 @@ def _rounded(lengths: np.ndarray) -> np.ndarray:
 
 
 def padded(ids: list[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and attention mask, int64 (rows, longest)."""
+    """Ids and attention mask, int64 (rows, the longest rounded up)."""
     width = int(_rounded(np.array([len(row) for row in ids])).max())
     inputs = torch.tensor([row + [pad] * (width - len(row)) for row in ids])
     return inputs, (inputs != pad).long()
