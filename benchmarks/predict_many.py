@@ -35,8 +35,11 @@ def compare(name: str, folder: Path, target: Path, options: object) -> None:
     exact = EmotionClassifier.load(folder, "cpu", "float32")
     texts = setting.sentences(options.sentences, ours._tokenizer, options.file)
     tokens = [len(row) for row in ours._tokenizer(texts, verbose=False)["input_ids"]]
-    scorers = {
-        f"predict_many ({ours.precision}, what load() chooses)": (scorer(ours), len(texts) // options.rounds),
+    formats = f"{ours.precision} and int8" if ours._bulk() else ours.precision
+    scorers = {f"predict_many ({formats}, what load() chooses)": (scorer(ours), len(texts) // options.rounds)}
+    if ours.precision != exact.precision:
+        scorers["predict_many (bfloat16)"] = scorer(EmotionClassifier.load(folder, "cpu", "bfloat16")), 1024
+    scorers |= {
         "predict_many (float32)": (scorer(exact), 512),
         "notebook: batch 1, padded to 64, fp32": (peers.notebook(folder), 24),
         "pipeline, batch 32, fp32": (peers.hugging_face(folder, 32), 96),

@@ -1,19 +1,21 @@
 """What computes logits: the packed forward on a CPU, transformers' own elsewhere.
 
 An engine takes rows of token ids and gives logits; `build` picks the fastest faithful one for a
-model and device, `compute` gives it many batches. Not for tokenizing or the order of labels (`inference`).
+model and device, `logits_of` gives it any number of rows, in batches. Not for tokenizing or the order of labels
+(`inference`), nor for what is faster for many sentences alone (`bulk`).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from .labels import NUM_LABELS
 from .packed import BertWeights, PackedBert
 from .precision import resolve
 
@@ -50,6 +52,29 @@ def build(model: PreTrainedModel | BertWeights, device: torch.device, padding: i
         if weights is not None:
             return PackedBert(weights, dtype)
     return PaddedModel(model, device, padding, dtype)
+
+
+def logits_of(engine: Engine, ids: Batch) -> torch.Tensor:
+    """Logits of any number of rows, none empty: float32 (rows, labels) in their order, on the CPU."""
+    batches = list(length_batches([len(row) for row in ids], engine.tokens_a_batch))
+    computed = compute(engine, [[ids[row] for row in rows] for rows in batches])
+    if not computed:
+        return torch.empty((0, NUM_LABELS))
+    order = torch.tensor([row for rows in batches for row in rows])
+    found = torch.cat(computed).cpu()  # read back last: a GPU computes meanwhile
+    return torch.empty_like(found).index_copy_(0, order, found)
+
+
+def length_batches(lengths: list[int], tokens: int) -> Iterator[list[int]]:
+    """Row numbers in batches of similar length, each of at most `tokens` padded tokens."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[row] > tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
 
 
 def compute(engine: Engine, batches: Sequence[Batch]) -> list[torch.Tensor]:

@@ -11,16 +11,23 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import models
 from .labels import LABELS
 from .messages import EmotionError
+from .precision import is_free
 from .text import clean
+
+if TYPE_CHECKING:
+    from .bulk import Bulk
 
 WINDOW = 2048
 """Sentences looked at together: sorted by length inside, so memory is bounded and padding small."""
+BULK = 512
+"""From so many sentences of a window on the faster way is tried: for fewer that would cost what it saves."""
 CHARACTERS_A_TOKEN = 16
 """No piece of a Korean vocabulary is longer, so text past max_length times this is cut unread."""
 
@@ -87,6 +94,9 @@ class EmotionClassifier:
         self._engine = build(loaded.model, loaded.device, self._tokenizer.pad_token_id or 0, precision)
         self._order = loaded.order
         self._tokenizing = threading.Lock()  # a tokenizer keeps its truncation setting between calls
+        self._may_round = is_free(precision)
+        self._preparing = threading.Lock()
+        self._tried, self._faster = False, None
 
     @classmethod
     def load(cls, source: str | os.PathLike[str] = models.BUNDLED, device: str | None = None,
@@ -94,13 +104,15 @@ class EmotionClassifier:
         """Load a name under `weights/`, a folder or a Hugging Face id, on `device` or the best one here.
 
         `precision`: "float32", "bfloat16", or "auto" for the faster one here (measured at first use and
-        remembered, see `precision`). Raises EmotionError for another, and as `models.load` does.
+        remembered, see `precision`), and from BULK sentences on int8 products where they are faithful and faster
+        (see `bulk`). Raises EmotionError for another, and as `models.load` does.
         """
         return cls(models.load(source, device, to_score=True), precision)
 
     @property
     def precision(self) -> str:
-        """The number format that the model computes in: "float32", "bfloat16" or, on older GPUs, "float16"."""
+        """The number format that the model computes a sentence in: "float32", "bfloat16" or, on older GPUs, "float16".
+        """
         return str(self._engine.dtype).removeprefix("torch.")
 
     def predict(self, sentence: str) -> Prediction:
@@ -135,17 +147,24 @@ class EmotionClassifier:
 
     def _score_distinct(self, texts: list[str]) -> list[tuple[np.ndarray, np.ndarray, bool]]:
         """(logits, probabilities, truncated) of each text."""
-        from .engine import compute  # with torch
+        from .engine import logits_of  # with torch
 
         ids, truncated = self._tokenize(texts)
-        batches = list(length_batches([len(row) for row in ids], self._engine.tokens_a_batch))
-        computed = compute(self._engine, [[ids[row] for row in rows] for rows in batches])
-        logits = np.empty((len(texts), len(LABELS)), np.float32)
-        for rows, found in zip(batches, computed, strict=True):  # read back last: a GPU computes meanwhile
-            logits[rows] = found.cpu().numpy()[:, self._order]
+        bulk = self._bulk() if len(texts) >= BULK and self._may_round else None
+        logits = (bulk.logits_of(ids) if bulk else logits_of(self._engine, ids)).numpy()[:, self._order]
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(texts) else logits
         probabilities = shifted / shifted.sum(axis=1, keepdims=True)
         return list(zip(logits, probabilities, truncated, strict=True))
+
+    def _bulk(self) -> Bulk | None:
+        """The faster way for many sentences, tried out on sentences of ours at its first use, or None."""
+        from . import bulk  # with torch
+
+        with self._preparing:
+            if not self._tried:
+                self._faster = bulk.prepare(self._engine, self._tokenize(bulk.sample())[0])
+                self._tried = True
+            return self._faster
 
     def _tokenize(self, texts: list[str]) -> tuple[list[list[int]], list[bool]]:
         """Token ids with special ones, cut to `max_length`, and which were cut."""
@@ -160,15 +179,3 @@ class EmotionClassifier:
         ids = [row if len(row) <= room else row[: room - fixed + 1] + row[len(row) - fixed + 1 :] for row in whole]
         cut = [len(row) > room or len(text) > readable for row, text in zip(whole, texts, strict=True)]
         return ids, cut
-
-
-def length_batches(lengths: list[int], tokens: int) -> Iterator[list[int]]:
-    """Row numbers in batches of similar length, each of at most `tokens` padded tokens."""
-    batch: list[int] = []
-    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[row] > tokens:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu}
+ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu}
 _PADDED = 1.25  # of a group's real tokens: what attention may compute in all
 _ONEDNN = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
 
@@ -47,7 +47,7 @@ def supported(config: Any) -> bool:
     """Whether `config`, a BERT's, is of the plain encoder that PackedBert computes."""
     return (
         config.model_type == "bert"
-        and config.hidden_act in _ACTIVATIONS
+        and config.hidden_act in ACTIVATIONS
         and not getattr(config, "is_decoder", False)
         and not getattr(config, "add_cross_attention", False)
         and getattr(config, "position_embedding_type", None) in (None, "absolute")
@@ -76,7 +76,11 @@ class Linear:
         if self.reordered:
             return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, activation, [], "none")
         y = F.linear(x, self.weight, self.bias)
-        return y if activation == "none" else _ACTIVATIONS[activation](y)
+        return y if activation == "none" else ACTIVATIONS[activation](y)
+
+    def plain(self) -> torch.Tensor:
+        """The weight, dense (outputs, inputs)."""
+        return self.weight.to_dense() if self.reordered else self.weight
 
     def plus(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
         if self.reordered:
@@ -94,7 +98,7 @@ class _Norm:
         return F.layer_norm(x, *self.arguments)
 
 
-class _Layer(NamedTuple):
+class Layer(NamedTuple):
     qkv: Linear
     out: Linear
     attention_norm: _Norm
@@ -119,9 +123,9 @@ class PackedBert:
         def norm(name: str) -> _Norm:
             return _Norm(state[f"{name}.weight"], state[f"{name}.bias"], config.layer_norm_eps)
 
-        def layer(name: str) -> _Layer:
+        def layer(name: str) -> Layer:
             attention = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
-            return _Layer(linear(*attention), linear(f"{name}.attention.output.dense"),
+            return Layer(linear(*attention), linear(f"{name}.attention.output.dense"),
                           norm(f"{name}.attention.output.LayerNorm"), linear(f"{name}.intermediate.dense"),
                           linear(f"{name}.output.dense"), norm(f"{name}.output.LayerNorm"))
 
@@ -150,23 +154,23 @@ class PackedBert:
         x = F.embedding(flat, self.words).float() + F.embedding(places, self.positions)
         x = self.embeddings_norm(x).to(self.dtype)
         for layer in self.layers[:-1]:
-            attended = torch.zeros_like(x)
-            self._attend(layer.qkv(x), groups, attended)
+            attended = self._attended(layer.qkv(x), groups)
             x = self._feed_forward(layer, attended, x)
         # The head reads each sentence's first token alone, so the last layer finishes no other.
-        last, attended = self.layers[-1], torch.zeros_like(x)
-        self._attend(last.qkv(x), groups, attended)
-        x = self._feed_forward(last, attended[firsts], x[firsts])
+        last = self.layers[-1]
+        attended = self._attended(last.qkv(x), groups)
+        x = self._feed_forward(last, attended[firsts], x[firsts].to(self.dtype))
         return self.classifier(torch.tanh(self.pooler(x.float())))[: len(ids)]
 
-    def _feed_forward(self, layer: _Layer, attended: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    def _feed_forward(self, layer: Layer, attended: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         x = layer.attention_norm(layer.out.plus(attended, x))
         return layer.norm(layer.down.plus(layer.up(x, self.activation), x))
 
-    def _attend(self, qkv: torch.Tensor, groups: list[_Group], attended: torch.Tensor) -> None:
-        """Self-attention inside each sentence, (tokens, 3 × hidden) into `attended` (tokens, hidden)."""
-        size = attended.shape[1]
-        depth = size // self.heads
+    def _attended(self, qkv: torch.Tensor, groups: list[_Group]) -> torch.Tensor:
+        """Self-attention inside each sentence: (tokens, 3 × hidden) to (tokens, hidden)."""
+        qkv = qkv.to(self.dtype)
+        size = qkv.shape[1] // 3
+        attended, depth = qkv.new_zeros(len(qkv), size), size // self.heads
         for group in groups:
             part = qkv[group.start : group.stop]
             if group.take is not None:
@@ -178,6 +182,7 @@ class PackedBert:
                 torch.index_select(context.reshape(-1, size), 0, group.keep, out=target)
             else:
                 target.view(context.shape).copy_(context)
+        return attended
 
 
 def _attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 bfloat16 halves the work where the processor multiplies it (AVX512-BF16, AMX, newer ARM) and
 multiplies it where it doesn't: no flag tells by how much, a few milliseconds of measuring do.
-Not for int8: as it comes it changes the emotion of too many sentences.
+How much faster int8 products are is measured here too; what makes them faithful is `bulk`'s.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,13 +43,23 @@ def resolve(precision: str, device: torch.device) -> torch.dtype:
     if precision != "auto":
         return getattr(torch, precision)
     if device.type == "cpu":
-        return torch.bfloat16 if _bfloat16_gain() >= WORTH_IT else torch.float32
+        return torch.bfloat16 if _remembered("bfloat16_gain", measure) >= WORTH_IT else torch.float32
     if device.type == "cuda":
         capability = torch.cuda.get_device_capability(device)
         if capability >= (8, 0):
             return torch.bfloat16
         return torch.float16 if capability >= (7, 0) else torch.float32
     return torch.float32
+
+
+def is_free(precision: str) -> bool:
+    """Whether `precision`, and EMOTION_PRECISION for "auto", leave the number format to what is faster."""
+    return precision == "auto" and os.environ.get("EMOTION_PRECISION", "auto") in ("", "auto")
+
+
+def int8_gain(dtype: torch.dtype) -> float:
+    """How many times as fast as one in `dtype` a product in int8 is on this machine's CPU."""
+    return _remembered(f"int8_gain_over_{str(dtype).removeprefix('torch.')}", lambda: measure_int8(dtype))
 
 
 def cache_file() -> Path:
@@ -64,28 +75,33 @@ def cache_file() -> Path:
     return root / "emotion-studio" / "precision.json"
 
 
-def _bfloat16_gain() -> float:
-    """How many times as fast as float32 bfloat16 is here, from the cache or measured now."""
-    try:
-        known = json.loads(cache_file().read_text("utf-8"))
-        if known["machine"] == _machine():
-            return float(known["bfloat16_gain"])
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError):
-        pass  # never measured, damaged, or not ours to read: measure
-    gain = measure()
+def _remembered(name: str, measured: Callable[[], float]) -> float:
+    """What the cache has under `name`, or `measured` now."""
+    with contextlib.suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
+        return float(_known()[name])
+    gain = measured()  # never done, damaged, or not ours to read
     with contextlib.suppress(OSError, RuntimeError):  # read-only home: measured again next time
-        remember(gain)
+        remember(name, gain)
     return gain
 
 
-def remember(gain: float) -> None:
+def _known() -> dict[str, object]:
+    """What was measured on this machine. Raises what reading a file and odd JSON raise."""
+    known = json.loads(cache_file().read_text("utf-8"))
+    return known if known["machine"] == _machine() else {}
+
+
+def remember(name: str, gain: float) -> None:
     """Keep `gain` as this machine's. Raises OSError where the cache can't be written."""
     file = cache_file()
+    known: dict[str, object] = {}
+    with contextlib.suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
+        known = _known()
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, fresh = tempfile.mkstemp(dir=file.parent, prefix=".precision-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump({"machine": _machine(), "bfloat16_gain": round(gain, 2)}, stream)
+            json.dump({**known, "machine": _machine(), name: round(gain, 2)}, stream)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(fresh, file)
@@ -118,19 +134,40 @@ def measure(tokens: int = 64, inputs: int = 768, outputs: int = 3072, repeats: i
 
     if not has_bfloat16():
         return 0.0
-    weight, bias = torch.randn(outputs, inputs), torch.randn(outputs)
-    best: dict[torch.dtype, list[float]] = {}
+    weight, bias, x = torch.randn(outputs, inputs), torch.randn(outputs), torch.randn(tokens, inputs)
+    exact, rounded = (Linear(weight, bias, dtype) for dtype in (torch.float32, torch.bfloat16))
+    few = x.to(torch.bfloat16)
+    return _ratio(lambda: exact(x), lambda: rounded(few), repeats)
+
+
+def measure_int8(dtype: torch.dtype, tokens: int = 512, inputs: int = 768, outputs: int = 3072,
+                 repeats: int = 5) -> float:
+    """Time of one product in `dtype`, of an encoder's shape in bulk, over that of an int8 one, rounding included."""
+    import torch
+
+    from .int8 import Int8Linear, steps
+    from .packed import Linear
+
+    exact = Linear(torch.randn(outputs, inputs), torch.randn(outputs), dtype)
+    rounded, x = Int8Linear(exact, steps()), torch.randn(tokens, inputs)
+    same = x.to(dtype)
+    return _ratio(lambda: exact(same, "gelu"), lambda: rounded(x, "gelu"), repeats)
+
+
+def _ratio(slow: Callable[[], object], fast: Callable[[], object], repeats: int) -> float:
+    """The shortest time of `slow` over that of `fast`, each `repeats` times on one thread."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    times: tuple[list[float], list[float]] = ([], [])
     try:
         with torch.inference_mode():
-            sides = [(Linear(weight, bias, dtype), torch.randn(tokens, inputs).to(dtype))
-                     for dtype in (torch.float32, torch.bfloat16)]
             for _ in range(repeats + 1):  # the first is to warm up, then the two in turn
-                for linear, x in sides:
+                for side, taken in zip((slow, fast), times, strict=True):
                     begun = time.perf_counter()
-                    linear(x)
-                    best.setdefault(x.dtype, []).append(time.perf_counter() - begun)
+                    side()
+                    taken.append(time.perf_counter() - begun)
     finally:
         torch.set_num_threads(threads)
-    return min(best[torch.float32][1:]) / min(best[torch.bfloat16][1:])
+    return min(times[0][1:]) / min(times[1][1:])

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from emotion_core import EmotionClassifier, EmotionError, cli, engine, packed, precision
-from emotion_core.inference import length_batches
+from emotion_core.engine import length_batches
 from emotion_core.labels import LABELS
 from emotion_core.packed import BertWeights, PackedBert
 
@@ -195,7 +195,7 @@ def test_a_cache_that_is_broken_or_anothers_is_measured_anew(cache, content, mon
 
 
 def test_a_gain_that_is_no_number_is_measured_anew(cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    precision.remember(3.0)
+    precision.remember("bfloat16_gain", 3.0)
     cache.write_text(json.dumps({**json.loads(cache.read_text("utf-8")), "bfloat16_gain": "fast"}), "utf-8")
     monkeypatch.setattr(precision, "measure", lambda: 1.0)
     assert precision.resolve("auto", CPU) is torch.float32
@@ -209,6 +209,28 @@ def test_a_cache_that_cant_be_written_is_no_error(cache, monkeypatch: pytest.Mon
 
 def test_the_measurement_is_short_and_a_ratio() -> None:
     assert 0 <= precision.measure(tokens=8, inputs=32, outputs=32) < 1000
+    assert 0 < precision.measure_int8(torch.float32, tokens=8, inputs=32, outputs=32, repeats=2) < 1000
+
+
+def test_both_measurements_are_kept(cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "measure", lambda: 3.0)
+    monkeypatch.setattr(precision, "measure_int8", lambda dtype: {torch.bfloat16: 1.5, torch.float32: 2.5}[dtype])
+    assert precision.resolve("auto", CPU) is torch.bfloat16
+    assert (precision.int8_gain(torch.bfloat16), precision.int8_gain(torch.float32)) == (1.5, 2.5)
+    for name in ("measure", "measure_int8"):
+        monkeypatch.setattr(precision, name, lambda *dtype: pytest.fail("measured again"))
+    assert precision.resolve("auto", CPU) is torch.bfloat16
+    assert (precision.int8_gain(torch.bfloat16), precision.int8_gain(torch.float32)) == (1.5, 2.5)
+
+
+@pytest.mark.parametrize(("asked", "environment", "free"), [
+    ("auto", None, True), ("auto", "", True), ("auto", "auto", True), ("auto", "float32", False),
+    ("float32", None, False), ("bfloat16", "auto", False)])
+def test_a_named_precision_is_no_free_choice(asked, environment, free, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EMOTION_PRECISION", raising=False)
+    if environment is not None:
+        monkeypatch.setenv("EMOTION_PRECISION", environment)
+    assert precision.is_free(asked) is free
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4, 7])
@@ -259,3 +281,12 @@ def test_an_error_in_a_batch_is_raised() -> None:
             engine.compute(Broken(), [[[1]]] * 4)
     finally:
         torch.set_num_threads(before)
+
+
+def test_length_batches_stay_under_the_budget() -> None:
+    lengths = [3, 50, 7, 7, 120, 2, 9]
+    found = list(length_batches(lengths, 40))
+    assert sorted(row for batch in found for row in batch) == list(range(len(lengths)))
+    for batch in found:
+        assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= 40
+    assert len(found) < len(lengths)

@@ -27,7 +27,7 @@ def test_logits_are_those_of_transformers(tiny: EmotionClassifier, tiny_folder) 
     for sentence, found in zip(SENTENCES, tiny.predict_many(SENTENCES), strict=True):
         with torch.inference_mode():
             logits = model(**tokenizer(sentence, return_tensors="pt")).logits[0]
-        np.testing.assert_allclose(found.logits, logits.numpy(), atol=1e-5)
+        np.testing.assert_allclose(found.logits, logits.numpy(), rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(found.probabilities, logits.softmax(0).numpy(), atol=1e-6)
 
 
@@ -122,15 +122,6 @@ def test_threads_share_a_classifier(tiny: EmotionClassifier) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
-
-
-def test_length_batches_stay_under_the_budget() -> None:
-    lengths = [3, 50, 7, 7, 120, 2, 9]
-    found = list(inference.length_batches(lengths, 40))
-    assert sorted(row for batch in found for row in batch) == list(range(len(lengths)))
-    for batch in found:
-        assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= 40
-    assert len(found) < len(lengths)
 
 
 def test_a_tokenizer_without_special_tokens_is_cut_at_the_models_length(tiny_folder) -> None:

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 
 from .. import evaluation
-from ..inference import length_batches
+from ..engine import length_batches
 from ..labels import NUM_LABELS
 from .batches import Padding
 from .parallel import all_sum

@@ -1,0 +1,71 @@
+"""A BERT's products in int8: weights with a scale a channel, inputs with a scale a token, measured anew.
+
+LLM.int8() calls that vector-wise (Dettmers et al. 2022, arXiv:2208.07339). oneDNN's kernel knows one scale for all
+tokens, so it is told 1 and its sums are scaled afterwards. Near ties can come out the other way: `bulk` sees to that.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from .packed import ACTIVATIONS, Layer, Linear, PackedBert
+
+HAS_KERNEL = all(hasattr(torch.ops.onednn, name) for name in ("qlinear_prepack", "qlinear_pointwise"))
+
+
+def steps() -> int:
+    """How many int8 numbers are used on each side of 0: 127, or 63 where the processor would overflow (AVX2 adds two
+    products in 16 bits)."""
+    weight = torch.ops.onednn.qlinear_prepack(torch.full((16, 64), 127, dtype=torch.int8), None)
+    sums = _product(torch.full((1, 64), 255, dtype=torch.uint8), 0, weight, torch.ones(16), torch.zeros(16).long())
+    return 127 if bool((sums == 255 * 127 * 64).all()) else 63
+
+
+class Int8Linear:
+    """As the `packed.Linear` it takes its weights from, with any float input and float32 out."""
+
+    def __init__(self, exact: Linear, steps: int) -> None:
+        weight = exact.plain().float()
+        self.bias = exact.bias.float()
+        self.scales = (weight.abs().amax(1) / 127).clamp(min=1e-12)
+        self.weight = torch.ops.onednn.qlinear_prepack((weight / self.scales[:, None]).round().to(torch.int8), None)
+        self.zeros = torch.zeros(len(weight), dtype=torch.long)
+        self.steps = steps
+        self.middle = torch.tensor(steps + 1.5)  # what 0 becomes; the half makes cutting off round
+
+    def __call__(self, x: torch.Tensor, activation: str = "none") -> torch.Tensor:
+        y = self._plus(x, self.bias)
+        return y if activation == "none" else ACTIVATIONS[activation](y)
+
+    def plus(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        return self._plus(x, residual).add_(self.bias)
+
+    def _plus(self, x: torch.Tensor, added: torch.Tensor) -> torch.Tensor:
+        """x Wᵀ + added, float32 (tokens, channels)."""
+        largest = torch.maximum(x.amax(1, keepdim=True), -x.amin(1, keepdim=True)).float().clamp_(min=1e-12)
+        whole = torch.addcmul(self.middle, x, self.steps / largest).to(torch.uint8)
+        y = _product(whole, self.steps + 1, self.weight, self.scales, self.zeros)
+        return torch.addcmul(added, y, largest / self.steps)
+
+
+class Int8Bert(PackedBert):
+    """`exact` with int8 in its layers' products; the last layer's work on first tokens and the head stay exact."""
+
+    tokens_a_batch = 512
+
+    def __init__(self, exact: PackedBert) -> None:
+        self.__dict__.update(exact.__dict__)
+        count = steps()
+
+        def rounded(layer: Layer, *names: str) -> Layer:
+            return layer._replace(**{name: Int8Linear(getattr(layer, name), count) for name in names})
+
+        *whole, last = exact.layers
+        self.layers = [*(rounded(layer, "qkv", "out", "up", "down") for layer in whole), rounded(last, "qkv")]
+
+
+def _product(x: torch.Tensor, zero: int, weight: torch.Tensor, scales: torch.Tensor,
+             zeros: torch.Tensor) -> torch.Tensor:
+    """(x - zero) Wᵀ times `scales`, float32 (tokens, channels), of uint8 `x` and a weight packed for the kernel."""
+    return torch.ops.onednn.qlinear_pointwise(x, 1.0, zero, weight, scales, zeros, None, 1.0, 0, torch.float32, "none",
+                                              [], "")

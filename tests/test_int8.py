@@ -1,0 +1,83 @@
+"""Products in int8, next to the exact ones they are made from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from emotion_core import int8, packed
+from emotion_core.int8 import Int8Linear
+from emotion_core.packed import Linear
+
+pytestmark = pytest.mark.skipif(not int8.HAS_KERNEL, reason="this torch has no int8 kernel")
+
+
+@pytest.fixture(scope="module")
+def steps() -> int:
+    return int8.steps()
+
+
+def linear(inputs: int = 96, outputs: int = 64, dtype: torch.dtype = torch.float32) -> Linear:
+    generator = torch.Generator().manual_seed(0)
+    return Linear(torch.randn(outputs, inputs, generator=generator), torch.randn(outputs, generator=generator), dtype)
+
+
+def distance(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    """Root mean square of the difference over that of `wanted`."""
+    return float((found - wanted).norm() / wanted.norm())
+
+
+@pytest.mark.parametrize("activation", ["none", "gelu", "relu"])
+def test_near_the_exact_product(steps: int, activation: str) -> None:
+    exact, x = linear(), torch.randn(40, 96)
+    found = Int8Linear(exact, steps)(x, activation)
+    assert found.dtype == torch.float32
+    assert 0 < distance(found, exact(x, activation)) < 0.03
+
+
+def test_near_the_exact_sum(steps: int) -> None:
+    exact, x, residual = linear(), F.gelu(torch.randn(40, 96)), torch.randn(40, 64)
+    before = residual.clone()
+    assert 0 < distance(Int8Linear(exact, steps).plus(x, residual), exact.plus(x, residual)) < 0.03
+    assert torch.equal(residual, before)
+
+
+def test_a_bfloat16_state_gives_float32(steps: int) -> None:
+    exact, x = linear(), torch.randn(40, 96)
+    rounded = Int8Linear(exact, steps)
+    residual = torch.ones(40, 64, dtype=torch.bfloat16)
+    assert rounded(x.bfloat16()).dtype == rounded.plus(x.bfloat16(), residual).dtype == torch.float32
+    assert distance(rounded(x.bfloat16()), exact(x)) < 0.03
+
+
+def test_one_large_token_leaves_the_others_exact(steps: int) -> None:
+    exact, x = linear(), torch.randn(40, 96)
+    x[7] *= 1000
+    assert distance(Int8Linear(exact, steps)(x)[:7], exact(x)[:7]) < 0.03
+
+
+def test_one_large_channel_leaves_the_others_exact(steps: int) -> None:
+    weight, x = torch.randn(64, 96), torch.randn(40, 96)
+    weight[3] *= 1000
+    exact = Linear(weight, torch.zeros(64), torch.float32)
+    assert distance(Int8Linear(exact, steps)(x)[:, 4:], exact(x)[:, 4:]) < 0.03
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_sums_do_not_overflow(steps: int, sign: int) -> None:
+    exact = Linear(torch.ones(32, 512), torch.zeros(32), torch.float32)
+    found = Int8Linear(exact, steps)(sign * torch.ones(8, 512))
+    torch.testing.assert_close(found, sign * torch.full((8, 32), 512.0), rtol=1e-4, atol=0)
+
+
+def test_zeros_stay_zeros(steps: int) -> None:
+    exact = Linear(torch.zeros(32, 64), torch.zeros(32), torch.float32)
+    assert torch.equal(Int8Linear(exact, steps)(torch.zeros(3, 64)), torch.zeros(3, 32))
+
+
+@pytest.mark.parametrize("reordered", [True, False])
+def test_the_exact_weight_comes_back_from_its_blocks(reordered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "_ONEDNN", reordered and packed._ONEDNN)
+    weight = torch.randn(70, 50)
+    assert torch.equal(Linear(weight, torch.zeros(70), torch.float32).plain(), weight)
