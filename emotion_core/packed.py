@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu}
 _PADDED = 1.25  # of a group's real tokens: what attention may compute in all
 _ONEDNN = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
+_FUSES = torch.backends.cpu.get_cpu_capability() != "AVX2"  # where oneDNN's own GELU takes longer than torch's
 
 
 def has_bfloat16() -> bool:
@@ -74,8 +75,12 @@ class Linear:
 
     def __call__(self, x: torch.Tensor, activation: str = "none") -> torch.Tensor:
         if self.reordered:
-            return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, activation, [], "none")
-        y = F.linear(x, self.weight, self.bias)
+            fused = activation if _FUSES else "none"
+            y = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, fused, [], "none")
+            if fused == activation:
+                return y
+        else:
+            y = F.linear(x, self.weight, self.bias)
         return y if activation == "none" else ACTIVATIONS[activation](y)
 
     def plain(self) -> torch.Tensor:

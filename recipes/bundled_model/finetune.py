@@ -29,6 +29,7 @@ from torch import nn
 from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 
 from emotion_core.packed import has_bfloat16
+from emotion_core.training import cpu
 
 SECOND_PROBABILITY = 0.10
 LOG_SUM = -math.log(SECOND_PROBABILITY)
@@ -100,7 +101,8 @@ def finetune(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassific
     torch.manual_seed(settings.seed)
     chance = random.Random(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    model.set_attn_implementation("eager")  # the backward pass of torch's fused one takes ten times as long in bfloat16
+    bf16 = has_bfloat16()  # emulated elsewhere, a hundredth as fast
+    cpu.prepare(model, bf16)
     for layer in model.bert.encoder.layer:
         layer.attention.self.dropout.p = 0.0  # the masking is enough
     fine_head = nn.Linear(model.config.hidden_size, FINE)  # left behind at the end
@@ -125,7 +127,7 @@ def finetune(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassific
         for batch in order:
             inputs, mask = padded([ids[i] for i in batch], tokenizer.pad_token_id)
             inputs = masked(inputs, tokenizer, settings)
-            with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):  # emulated elsewhere, a hundredth as fast
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 pooled = model.dropout(model.bert(input_ids=inputs, attention_mask=mask).pooler_output)
                 logits, fine_logits = model.classifier(pooled).float(), fine_head(pooled).float()
             loss = objective(logits, goals[batch], settings.z_weight)

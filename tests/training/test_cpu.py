@@ -73,6 +73,42 @@ def test_a_prepared_model_is_saved_and_tested_as_before(model, bf16: bool, tmp_p
     torch.testing.assert_close(again(input_ids=ids).logits, expected)
 
 
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+@pytest.mark.parametrize("padded", [True, False])
+def test_the_last_layer_finishes_the_first_token_alone_and_learns_the_same(implementation: str, padded: bool) -> None:
+    config = BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
+                        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, initializer_range=0.5)
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(config).train()
+    model.set_attn_implementation(implementation)
+    ids, labels = torch.arange(5, 20).view(3, 5), torch.tensor([0, 1, 1])
+    mask = torch.ones_like(ids)
+    mask[1, 2:] = 1 - padded
+    shapes: list[torch.Size] = []
+    model.bert.encoder.layer[1].output.register_forward_hook(lambda layer, given, out: shapes.append(out.shape))
+
+    def gradients() -> dict[str, torch.Tensor]:
+        model.zero_grad()
+        model(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
+        return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+    expected = gradients()
+    prepare(model, bf16=implementation == "eager")
+    found = gradients()
+    assert shapes == [(3, 5, 8), (3, 1, 8)]
+    assert len(expected) == len(found) > 30
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, msg=name)
+
+
+def test_a_last_layer_of_another_kind_is_left_alone() -> None:
+    config = BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+                        hidden_act="silu")
+    model = BertForSequenceClassification(config)
+    prepare(model, bf16=False)
+    assert type(model.bert.encoder.layer[0].attention.self).__name__ == "BertSelfAttention"
+
+
 def test_preparing_keeps_each_share(model) -> None:
     model.bert.encoder.layer[1].output.dropout.p = 1.0  # all of it: nothing to scale up
     prepare(model, bf16=True)
