@@ -10,7 +10,8 @@ import torch
 
 from .packed import ACTIVATIONS, Layer, Linear, PackedBert
 
-HAS_KERNEL = all(hasattr(torch.ops.onednn, name) for name in ("qlinear_prepack", "qlinear_pointwise"))
+HAS_KERNEL = torch.backends.mkldnn.is_available() and all(
+    hasattr(torch.ops.onednn, name) for name in ("qlinear_prepack", "qlinear_pointwise"))
 
 
 def steps() -> int:

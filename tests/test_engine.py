@@ -18,7 +18,7 @@ from transformers import (
     ElectraForSequenceClassification,
 )
 
-from emotion_core import EmotionClassifier, EmotionError, cli, engine, packed, precision
+from emotion_core import EmotionClassifier, EmotionError, cli, engine, int8, packed, precision
 from emotion_core.engine import length_batches
 from emotion_core.labels import LABELS
 from emotion_core.packed import BertWeights, PackedBert
@@ -210,6 +210,14 @@ def test_a_cache_that_cant_be_written_is_no_error(cache, monkeypatch: pytest.Mon
 def test_the_measurement_is_short_and_a_ratio() -> None:
     assert 0 <= precision.measure(tokens=8, inputs=32, outputs=32) < 1000
     assert 0 < precision.measure_int8(torch.float32, tokens=8, inputs=32, outputs=32, repeats=2) < 1000
+
+
+def test_a_processor_without_a_kernel_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*arguments: object) -> None:
+        raise NotImplementedError("Could not run 'onednn::qlinear_pointwise'")
+
+    monkeypatch.setattr(int8, "_product", missing)
+    assert precision.measure_int8(torch.float32, tokens=8, inputs=32, outputs=32) == 0
 
 
 def test_both_measurements_are_kept(cache, monkeypatch: pytest.MonkeyPatch) -> None:
