@@ -18,6 +18,7 @@ import intermediate
 import make
 import measure
 import package
+import teachers
 import torch
 import vocabulary
 from finetune import Settings, fine_objective, masked
@@ -139,3 +140,26 @@ def test_weights_are_averaged() -> None:
     first, second = (BertForSequenceClassification(config) for _ in range(2))
     wanted = (first.classifier.weight + second.classifier.weight).detach() / 2
     torch.testing.assert_close(package.average([first, second]).classifier.weight.detach(), wanted)
+
+
+def labelled(texts: list[str], emotions: list[int]) -> corpora.Labelled:
+    return corpora.Labelled(texts, np.eye(7, dtype=np.float32)[emotions], np.full((len(texts), corpora.FINE), np.nan))
+
+
+def test_a_teacher_does_not_repeat_the_wrong_label_of_the_row_it_judges() -> None:
+    texts = [f"{word} {number % 7}" for word in ("기쁘다", "무섭다") for number in range(40)]
+    rows = labelled(texts, [5] * 39 + [0] + [0] * 40)  # the 40th is labelled wrong
+    found = teachers.out_of_fold(rows)
+    assert found.shape == (80, 2)  # of the emotions there are
+    assert (found[:40, 1] > found[:40, 0]).all() and (found[40:, 0] > found[40:, 1]).all()
+
+
+def test_the_teachers_are_blended_and_the_gold_kept_in_part() -> None:
+    plain, encoder = np.log([[0.5, 0.25, 0.25]]), np.array([[0.0, 3.0, 0.0]])
+    np.testing.assert_allclose(teachers.blended(plain, encoder, 0.0), np.exp(plain))
+    np.testing.assert_allclose(teachers.blended(plain, encoder, 1.0), measure.softmax(encoder))
+    rows = labelled(["가"], [2])
+    soft = teachers.softened(rows, np.full((1, 7), 1 / 7), 0.3)
+    np.testing.assert_allclose(soft.targets.sum(), 1, rtol=1e-6)
+    np.testing.assert_allclose(soft.targets[0, [1, 2]], [0.1, 0.4], rtol=1e-6)
+    assert soft.texts == rows.texts and soft.targets.dtype == np.float32

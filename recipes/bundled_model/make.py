@@ -26,6 +26,7 @@ import intermediate  # noqa: E402
 import mean_pooling  # noqa: E402
 import numpy as np  # noqa: E402
 import package  # noqa: E402
+import teachers  # noqa: E402
 import torch  # noqa: E402
 import vocabulary  # noqa: E402
 from finetune import Settings, finetune  # noqa: E402
@@ -34,12 +35,13 @@ from transformers import AutoTokenizer, BertForSequenceClassification, BertModel
 
 from emotion_core.labels import LABELS  # noqa: E402
 
-STAGES = ("prepare", "intermediate", "finetune", "refine", "broaden", "package")
+STAGES = ("prepare", "intermediate", "finetune", "refine", "broaden", "specialise", "distil", "package")
 OPTIONAL = ("adapt",)  # measured, and left out: see README.md
 REVIEWS = 300_000
 RATED_REVIEWS, LONGEST_REVIEW = 54_000, 60
 SHARE, REFINED_SHARE, RARE = 0.25, 0.5, 1_400  # of GoEmotions-Korean in an epoch of fine-tuning, of refining
 KOTE_VALIDATION = 600
+ENCODER_SHARE, GOLD = 0.7, 0.3  # of the teachers' word, of the target; README.md has the other shares tried
 OWN_VALIDATION = Path(__file__).parent / "own_validation.txt"  # sentences of train.csv, one a line
 
 
@@ -134,6 +136,27 @@ def broaden_(data: Path, work: Path) -> None:
     tokenizer.save_pretrained(work / "broadened")
 
 
+def specialise(data: Path, work: Path) -> None:
+    """A teacher: the encoder trained on the public rows alone, for two epochs: `work/specialist`."""
+    training, validation = splits(data)
+    settings = Settings(epochs=2, class_weight_power=0.3, fine_weight=5.0, seed=11)
+    public = [training["goemotions"], training["kote"]]
+    finetune(*_start(work / "start"), [public] * settings.epochs,
+             {name: validation[name] for name in ("goemotions", "kote")}, settings, work / "specialist")
+
+
+def distil(data: Path, work: Path) -> None:
+    """Go on from `broadened`, half of our sentences and what teachers say of GoEmotions-Korean: `work/distilled`."""
+    training, validation = splits(data)
+    tokenizer, specialist = _start(work / "specialist")
+    rows = training["goemotions"]
+    taught = teachers.blended(teachers.out_of_fold(rows), logits_of(specialist, tokenizer, rows.texts),
+                              ENCODER_SHARE)
+    epoch = [teachers.softened(rows, taught, GOLD), training["kote"], half(training["own"], 0)]
+    settings = Settings(epochs=1, learning_rate=1.5e-4, tokens_a_batch=2048, class_weight_power=0.1, seed=7)
+    finetune(*_start(work / "broadened"), [epoch], validation, settings, work / "distilled")
+
+
 def _epochs(training: Sets, count: int, share: float, first: int = 0) -> list[list[corpora.Labelled]]:
     """The sets of epochs `first` to `first + count`, of which each has other parts of the public ones."""
     return [[training["own"], thinned(training["goemotions"], epoch, share), half(training["kote"], epoch)]
@@ -166,7 +189,7 @@ def _start(folder: Path) -> tuple[PreTrainedTokenizerFast, BertForSequenceClassi
 def package_(data: Path, work: Path) -> None:
     """Calibrate, save as `weights/bundled`, measure, write the card."""
     folder = ROOT / "weights" / "bundled"
-    tokenizer, model = _start(work / "broadened")
+    tokenizer, model = _start(work / "distilled")
     validation = {name: rows.take(rows.single) for name, rows in splits(data)[1].items()}
     logits = {name: logits_of(model, tokenizer, rows.texts) for name, rows in validation.items()}
     temperature, bias = package.calibrate(model, logits, validation)
@@ -190,11 +213,13 @@ def main() -> None:
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     steps = dict(zip((*STAGES, *OPTIONAL), (prepare, intermediate_, finetune_, refine_, broaden_,
-                                                   package_, adapt_), strict=True))
+                                                   specialise, distil, package_, adapt_), strict=True))
     done = {"prepare": options.work / "start", "intermediate": options.work / "intermediate" / "model.safetensors",
             "finetune": options.work / "finetuned" / "model.safetensors",
             "refine": options.work / "refined" / "model.safetensors",
-            "broaden": options.work / "broadened" / "model.safetensors"}
+            "broaden": options.work / "broadened" / "model.safetensors",
+            "specialise": options.work / "specialist" / "model.safetensors",
+            "distil": options.work / "distilled" / "model.safetensors"}
     for stage in [options.stage] if options.stage else STAGES:
         if not options.stage and stage in done and done[stage].exists():
             print(f"{stage}: done before")

@@ -14,37 +14,37 @@ from corpora import Labelled
 from measure import softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.utils.class_weight import compute_sample_weight
 
 FOLDS = 4
 
 
-def regression(rows: Labelled):
-    """Log-odds regression of a row's one emotion on its letters and words; rare emotions weigh more."""
+def regression(rows: Labelled) -> Pipeline:
+    """A fitted logistic regression of a row's one emotion on its letters and words; rare emotions weigh more."""
     single = rows.take(rows.single)
     emotions = single.targets.argmax(axis=1)
-    weights = (len(emotions) / np.bincount(emotions)) ** 0.5
+    weights = compute_sample_weight("balanced", emotions) ** 0.5
     features = FeatureUnion([
         ("letters", TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), min_df=3, sublinear_tf=True)),
         ("words", TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2), min_df=2, sublinear_tf=True))])
     model = make_pipeline(features, LogisticRegression(C=3, max_iter=40))
-    return model.fit(single.texts, emotions,
-                     logisticregression__sample_weight=(weights / weights[emotions].mean())[emotions])
+    return model.fit(single.texts, emotions, logisticregression__sample_weight=weights / weights.mean())
 
 
 def out_of_fold(rows: Labelled) -> np.ndarray:
-    """Log-probabilities (n, 7) of every row by a regression fitted without it."""
+    """Log-probabilities (n, emotions) of every row by a regression fitted without it; all seven, where all occur."""
     fold = np.random.default_rng(0).integers(0, FOLDS, len(rows))
-    found = np.empty((len(rows), rows.targets.shape[1]))
+    found = np.empty((len(rows), len(np.unique(rows.targets.argmax(axis=1)))))
     for number in range(FOLDS):
         judged = rows.take(fold == number)
         found[fold == number] = regression(rows.take(fold != number)).predict_log_proba(judged.texts)
     return found
 
 
-def blended(regression_log: np.ndarray, encoder_logits: np.ndarray, share: float, temperature: float) -> np.ndarray:
-    """Probabilities (n, 7): the geometric mean of both; the encoder, its logits over `temperature`, has `share`."""
-    return softmax(share * encoder_logits / temperature + (1 - share) * regression_log)
+def blended(regression_log: np.ndarray, encoder_logits: np.ndarray, share: float) -> np.ndarray:
+    """Probabilities (n, 7): the geometric mean of both, in which the encoder weighs `share`."""
+    return softmax(share * encoder_logits + (1 - share) * regression_log)
 
 
 def softened(rows: Labelled, taught: np.ndarray, gold: float) -> Labelled:
