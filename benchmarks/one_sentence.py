@@ -15,6 +15,7 @@ import torch
 
 from benchmarks import peers, setting
 from emotion_core import EmotionClassifier
+from emotion_core.packed import has_bfloat16
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def compare(name: str, folder: Path, target: Path, options: object) -> None:
     }
     rivals = {"notebook: padded to 64, fp32": peers.notebook(folder),
               "pipeline, fp32": peers.hugging_face(folder, 1),
-              "pipeline, bf16": peers.hugging_face(folder, 1, torch.bfloat16),
+              **({"pipeline, bf16": peers.hugging_face(folder, 1, torch.bfloat16)} if has_bfloat16() else {}),
               **peers.others(folder, target, many=False)}
     scorers |= {label: lambda text, score=score: score([text]) for label, score in rivals.items()}
 
