@@ -15,7 +15,7 @@ import torch
 
 from . import precision
 from .engine import Batch, Engine, logits_of
-from .int8 import HAS_KERNEL, Int8Bert
+from .int8 import HAS_KERNEL, with_int8
 from .packed import PackedBert
 from .text import clean
 
@@ -58,7 +58,7 @@ def prepare(exact: Engine, ids: Batch, worth_it: float = WORTH_IT) -> Bulk | Non
     too rough for this model, judged by its logits of `ids`."""
     if not (isinstance(exact, PackedBert) and HAS_KERNEL) or precision.int8_gain(exact.dtype) < worth_it:
         return None
-    rounded = Int8Bert(exact)
+    rounded = with_int8(exact)
     wanted, found = logits_of(exact, ids), logits_of(rounded, ids)
     margin = DEVIATIONS * float((distance(found, found) - distance(wanted, found)).square().mean().sqrt())
     difference = float((wanted.softmax(1) - found.softmax(1)).abs().mean())

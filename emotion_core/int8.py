@@ -6,10 +6,13 @@ tokens, so it is told 1 and its sums are scaled afterwards. Near ties can come o
 
 from __future__ import annotations
 
+import copy
+
 import torch
 
 from .packed import ACTIVATIONS, Layer, Linear, PackedBert
 
+TOKENS_A_BATCH = 512  # sums are float32, twice as wide as bfloat16's
 HAS_KERNEL = torch.backends.mkldnn.is_available() and all(
     hasattr(torch.ops.onednn, name) for name in ("qlinear_prepack", "qlinear_pointwise"))
 
@@ -49,20 +52,18 @@ class Int8Linear:
         return torch.addcmul(added, y, largest / self.steps)
 
 
-class Int8Bert(PackedBert):
+def with_int8(exact: PackedBert) -> PackedBert:
     """`exact` with int8 in its layers' products; the last layer's work on first tokens and the head stay exact."""
+    count = steps()
 
-    tokens_a_batch = 512
+    def rounded(layer: Layer, *names: str) -> Layer:
+        return layer._replace(**{name: Int8Linear(getattr(layer, name), count) for name in names})
 
-    def __init__(self, exact: PackedBert) -> None:
-        self.__dict__.update(exact.__dict__)
-        count = steps()
-
-        def rounded(layer: Layer, *names: str) -> Layer:
-            return layer._replace(**{name: Int8Linear(getattr(layer, name), count) for name in names})
-
-        *whole, last = exact.layers
-        self.layers = [*(rounded(layer, "qkv", "out", "up", "down") for layer in whole), rounded(last, "qkv")]
+    *whole, last = exact.layers
+    result = copy.copy(exact)
+    result.layers = [*(rounded(layer, "qkv", "out", "up", "down") for layer in whole), rounded(last, "qkv")]
+    result.tokens_a_batch = TOKENS_A_BATCH
+    return result
 
 
 def _product(x: torch.Tensor, zero: int, weight: torch.Tensor, scales: torch.Tensor,
