@@ -131,8 +131,8 @@ class PackedBert:
         def layer(name: str) -> Layer:
             attention = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
             return Layer(linear(*attention), linear(f"{name}.attention.output.dense"),
-                          norm(f"{name}.attention.output.LayerNorm"), linear(f"{name}.intermediate.dense"),
-                          linear(f"{name}.output.dense"), norm(f"{name}.output.LayerNorm"))
+                         norm(f"{name}.attention.output.LayerNorm"), linear(f"{name}.intermediate.dense"),
+                         linear(f"{name}.output.dense"), norm(f"{name}.output.LayerNorm"))
 
         self.dtype = dtype
         self.activation = config.hidden_act
