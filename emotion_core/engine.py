@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from . import memory
 from .labels import NUM_LABELS
 from .packed import BertWeights, PackedBert
 from .precision import resolve
@@ -50,6 +51,7 @@ def build(model: PreTrainedModel | BertWeights, device: torch.device, padding: i
     if device.type == "cpu":
         weights = model if isinstance(model, BertWeights) else BertWeights.of(model)
         if weights is not None:
+            memory.keep_freed(memory.SCORING)
             return PackedBert(weights, dtype)
     return PaddedModel(model, device, padding, dtype)
 

@@ -93,9 +93,10 @@ def _labelled(path: Path, names: list[str], table: dict[str, list[str]], text_co
     emotion_of = {names.index(name): LABELS.index(label) for label, group in table.items() for name in group}
     texts, targets, fine = [], [], []
     with path.open(encoding="utf-8", newline="") as lines:
-        for row in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_MINIMAL):
-            if len(row) <= text_column + 1:
-                continue
+        for line in lines:
+            row = next(csv.reader([line], delimiter="\t"))
+            if len(row) <= text_column + 1:  # a quotation mark that nothing closes
+                row = line.rstrip("\r\n").split("\t")
             votes = np.zeros(len(LABELS), np.float32)
             found = [int(label) for label in row[text_column + 1].split(",")]
             for label in found:
