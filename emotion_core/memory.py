@@ -9,6 +9,7 @@ SCORING = 128 * 2**20
 TRAINING = 2**31 - 1
 """Bytes to keep, some more than a batch's states take, or a step's with the gradients of all weights."""
 LARGEST_BLOCK = 32 * 2**20
+"""The most that every glibc takes."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 
 _kept = 0
