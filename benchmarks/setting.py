@@ -14,8 +14,10 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib import metadata
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -115,6 +117,12 @@ def interleaved(sides: Mapping[str, Callable[[int], float]], rounds: int) -> dic
             print(f"\r{number + 1}/{rounds} {name:<50}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return figures
+
+
+def apart(measure: Callable[..., float], *arguments: object) -> float:
+    """What `measure`, a function of a module, gives in a new process: no side lives with what another one set."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(measure, *arguments).result()
 
 
 def middle(values: list[float]) -> str:

@@ -2,14 +2,13 @@
 
 Our run against the notebook's loop (every sentence padded to 64, fp32) and against transformers'
 Trainer as it comes (padded to the batch's longest, random order, fp32). Optimizer steps alone are
-counted: no loading, testing or saving, and each side's first steps not either.
+counted: no loading, testing or saving, and each side's first steps not either. Each side is a process of its own.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +46,10 @@ def compare(name: str, folder: Path, place: Path, options: object) -> None:
     texts = setting.sentences(CONFIG.batch_size * 4 * options.steps, tokenizer, options.file)
     few = texts[: CONFIG.batch_size * (options.steps + WARM)]
     sides = {
-        "train() (what it chooses)": lambda number: ours(folder, texts, place / f"ours{number}"),
-        "train(), fp32": lambda number: ours(folder, few, place / f"exact{number}", precision="fp32"),
-        "the notebook's loop: padded to 64, fp32": lambda number: notebook(folder, tokenizer, few),
-        "Trainer as it comes": lambda number: trainer(folder, tokenizer, few, place / f"trainer{number}"),
+        "train() (what it chooses)": lambda number: setting.apart(ours, folder, texts, place / f"ours{number}"),
+        "train(), fp32": lambda number: setting.apart(ours, folder, few, place / f"exact{number}", "fp32"),
+        "the notebook's loop: padded to 64, fp32": lambda number: setting.apart(notebook, folder, few),
+        "Trainer as it comes": lambda number: setting.apart(trainer, folder, few, place / f"trainer{number}"),
     }
     found = setting.interleaved(sides, options.rounds)
     mine = found[next(iter(sides))]
@@ -64,7 +63,7 @@ def rate(times: list[float], sentences: int) -> float:
     return (len(times) - 1 - WARM) * sentences / (times[-1] - times[WARM])
 
 
-def ours(folder: Path, texts: list[str], place: Path, **changes: object) -> float:
+def ours(folder: Path, texts: list[str], place: Path, precision: str = CONFIG.precision) -> float:
     labels = np.arange(len(texts)) % 7
     half = Sentences(np.arange(1, len(texts) + 1), texts, labels)
     data = TrainingData(half, half.take(np.arange(14)), len(texts), 0, 0, {})
@@ -75,12 +74,13 @@ def ours(folder: Path, texts: list[str], place: Path, **changes: object) -> floa
         return False
 
     place.mkdir()
-    train(data, folder, CONFIG.with_changes(**changes), place, stopping=stopping, device="cpu")
+    train(data, folder, CONFIG.with_changes(precision=precision), place, stopping=stopping, device="cpu")
     return rate(times, CONFIG.batch_size)
 
 
-def notebook(folder: Path, tokenizer: Callable, texts: list[str]) -> float:
+def notebook(folder: Path, texts: list[str]) -> float:
     """The Colab notebook's loop, with its optimizer and schedule."""
+    tokenizer = models.read_tokenizer(folder)
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, dtype=torch.float32, classifier_dropout=CONFIG.dropout).train()
     kept = ("bias", "LayerNorm.weight")
@@ -104,8 +104,9 @@ def notebook(folder: Path, tokenizer: Callable, texts: list[str]) -> float:
     return rate(times, CONFIG.batch_size)
 
 
-def trainer(folder: Path, tokenizer: Callable, texts: list[str], place: Path) -> float:
+def trainer(folder: Path, texts: list[str], place: Path) -> float:
     """transformers.Trainer with the same settings and its own defaults for all else."""
+    tokenizer = models.read_tokenizer(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32,
                                                                classifier_dropout=CONFIG.dropout)
     rows = [{"input_ids": ids[: CONFIG.max_length], "labels": place % 7}

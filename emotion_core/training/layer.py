@@ -149,7 +149,7 @@ def _backward(ctx: Any, gradient: torch.Tensor) -> Grads:
     products = ((gq, rows, 1), (gkv, x, 2), (gout, c, 1), (gu, h, 1), (gdown, a, 1))
     (gwq,), (gwk, gwv), (gwo,), (gwu,), (gwd,) = (
         (g.t() @ given).to(norm1.dtype).chunk(count) for g, given, count in products)
-    (gbq,), (gbk, gbv), (gbo,), (gbu,), (gbd,) = (g.sum(0, dtype=norm1.dtype).chunk(count) for g, _, count in products)
+    (gbq,), (gbk, gbv), (gbo,), (gbu,), (gbd,) = (g.sum(0).to(norm1.dtype).chunk(count) for g, _, count in products)
     return (None, gx.view(ctx.shape), None, gwq, gwk, gwv, gwo, gnorm1, gwu, gwd, gnorm2,
             gbq, gbk, gbv, gbo, gshift1, gbu, gbd, gshift2)
 
