@@ -154,10 +154,22 @@ def test_a_teacher_does_not_repeat_the_wrong_label_of_the_row_it_judges() -> Non
     assert (found[:40, 1] > found[:40, 0]).all() and (found[40:, 0] > found[40:, 1]).all()
 
 
+def test_a_line_whose_quotation_nothing_closes_swallows_no_other(tmp_path) -> None:
+    (tmp_path / "goemotions-ko").mkdir()
+    (tmp_path / "goemotions").mkdir()
+    (tmp_path / "goemotions-ko" / "label.txt").write_text("\n".join(
+        name for group in corpora.GOEMOTIONS.values() for name in group), "utf-8")
+    lines = '"와. 그냥\t0\n그는 ""하하""\t1\n"둘 다 ""예"""\t2\n'
+    (tmp_path / "goemotions-ko" / "train.tsv").write_text(lines, "utf-8")
+    (tmp_path / "goemotions" / "train.tsv").write_text("Wow\t0\tid1\n\"He\t1\tid2\n", "utf-8")
+    assert corpora.goemotions(tmp_path, "train").texts == ['"와. 그냥', '그는 ""하하""', '둘 다 "예"']
+    assert corpora.originals(tmp_path, "train").texts == ["Wow", '"He']
+
+
 def test_the_teachers_are_blended_and_the_gold_kept_in_part() -> None:
     plain, encoder = np.log([[0.5, 0.25, 0.25]]), np.array([[0.0, 3.0, 0.0]])
-    np.testing.assert_allclose(teachers.blended(plain, encoder, 0.0), np.exp(plain))
-    np.testing.assert_allclose(teachers.blended(plain, encoder, 1.0), measure.softmax(encoder))
+    np.testing.assert_allclose(teachers.blended((1, plain), (0, encoder)), np.exp(plain))
+    np.testing.assert_allclose(teachers.blended((0.5, encoder), (0.5, encoder)), measure.softmax(encoder))
     rows = labelled(["가"], [2])
     soft = teachers.softened(rows, np.full((1, 7), 1 / 7), 0.3)
     np.testing.assert_allclose(soft.targets.sum(), 1, rtol=1e-6)

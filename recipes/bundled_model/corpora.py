@@ -1,9 +1,11 @@
-"""The data the recipe reads: three public sets and the sentences written for this project.
+"""The data the recipe reads: public sets and the sentences written for this project.
 
 Public text is read from a data folder and never copied into the repository:
 
     DATA/kote/{val,test}.tsv           github.com/searle-j/KOTE           (MIT)
     DATA/goemotions-ko/{train,dev,test}.tsv   github.com/monologg/GoEmotions-Korean (Apache-2.0)
+    DATA/goemotions/{train,dev}.tsv    github.com/monologg/GoEmotions-pytorch, data/original/ (Apache-2.0): the English
+                                       originals of the same rows in the same order, which a teacher alone reads
     DATA/nsmc/reviews.tsv.xz           github.com/e9t/nsmc, raw/          (CC0), `rating TAB text`
 
 Both labelled sets allow several labels a row. A row becomes a soft target over
@@ -117,6 +119,12 @@ def goemotions(data: Path, split: str) -> Labelled:
     folder = data / "goemotions-ko"
     names = (folder / "label.txt").read_text("utf-8").split()
     return _labelled(folder / f"{split}.tsv", names, GOEMOTIONS, 0, 0)
+
+
+def originals(data: Path, split: str) -> Labelled:
+    """GoEmotions in English, row by row what `goemotions` translates; `split` one of train, dev."""
+    names = (data / "goemotions-ko" / "label.txt").read_text("utf-8").split()
+    return _labelled(data / "goemotions" / f"{split}.tsv", names, GOEMOTIONS, 0, 0)
 
 
 def kote(data: Path, split: str) -> Labelled:

@@ -19,6 +19,7 @@ import math
 import random
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,7 @@ class Settings:
     ema: float = 0.998
     masked_rows: float = 0.4
     masked_pieces: float = 0.15
+    varied: bool = True
     seed: int = 1
 
 
@@ -110,7 +112,8 @@ def finetune(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassific
     body = [p for name, p in model.named_parameters() if not name.startswith("classifier.")]
     groups = [{"params": body}, {"params": head, "lr": settings.learning_rate * settings.head_factor}]
     optimizer = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    plan = [epoch_plan([text for rows in sets for text in rows.texts], tokenizer, settings.tokens_a_batch, chance, rng)
+    change = partial(vary, chance=chance) if settings.varied else str
+    plan = [epoch_plan([change(text) for rows in sets for text in rows.texts], tokenizer, settings.tokens_a_batch, rng)
             for sets in epochs]
     total = sum(len(order) for _, order in plan)
     warm = settings.warmup * total
@@ -154,10 +157,10 @@ def finetune(tokenizer: PreTrainedTokenizerFast, model: BertForSequenceClassific
         tokenizer.save_pretrained(folder)
 
 
-def epoch_plan(texts: list[str], tokenizer: PreTrainedTokenizerFast, tokens: int, chance: random.Random,
+def epoch_plan(texts: list[str], tokenizer: PreTrainedTokenizerFast, tokens: int,
                rng: np.random.Generator) -> tuple[list[list[int]], list[np.ndarray]]:
-    """Token ids of one epoch's varied sentences, and its batches."""
-    ids = tokenizer([vary(text, chance) for text in texts], truncation=True, max_length=MAX_LENGTH)["input_ids"]
+    """Token ids of one epoch's sentences, and its batches."""
+    ids = tokenizer(texts, truncation=True, max_length=MAX_LENGTH)["input_ids"]
     return ids, batches([len(row) for row in ids], tokens, rng)
 
 

