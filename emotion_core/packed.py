@@ -22,7 +22,8 @@ ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu}
 _PADDED = 1.25  # of a group's real tokens: what attention may compute in all
 _ONEDNN = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
 _VECTOR = 16
-_FUSES = torch.backends.cpu.get_cpu_capability() != "AVX2"  # where oneDNN's own GELU takes longer than torch's
+_FUSES = 0 if torch.backends.cpu.get_cpu_capability() == "AVX2" else 128
+"""Up to how many tokens oneDNN's own GELU saves time: torch's is faster, its call costs some microseconds."""
 
 
 def has_bfloat16() -> bool:
@@ -76,7 +77,7 @@ class Linear:
 
     def __call__(self, x: torch.Tensor, activation: str = "none") -> torch.Tensor:
         if self.reordered:
-            fused = activation if _FUSES else "none"
+            fused = activation if len(x) <= _FUSES else "none"
             y = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, fused, [], "none")
             if fused == activation:
                 return y
@@ -153,18 +154,18 @@ class PackedBert:
         Any order and lengths; rows sorted by length are the fastest.
         """
         lengths = [len(row) for row in ids]
-        groups = list(_groups(lengths, self.dtype))
+        sentences = _Sentences(lengths, self.heads, self.dtype)
         flat = _rounded(list(itertools.chain.from_iterable(ids)))
         places = _rounded(list(itertools.chain.from_iterable(map(range, lengths))))
         firsts = _rounded([0, *itertools.accumulate(lengths[:-1])])
         x = F.embedding(flat, self.words).float() + F.embedding(places, self.positions)
         x = self.embeddings_norm(x).to(self.dtype)
         for layer in self.layers[:-1]:
-            attended = self._attended(layer.qkv(x), groups)
+            attended = sentences.attention(layer.qkv(x).to(self.dtype))
             x = self._feed_forward(layer, attended, x)
         # The head reads each sentence's first token alone, so the last layer finishes no other.
         last = self.layers[-1]
-        attended = self._attended(last.qkv(x), groups)
+        attended = sentences.attention(last.qkv(x).to(self.dtype))
         x = self._feed_forward(last, attended[firsts], x[firsts].to(self.dtype))
         return self.classifier(torch.tanh(self.pooler(x.float())))[: len(ids)]
 
@@ -172,23 +173,36 @@ class PackedBert:
         x = layer.attention_norm(layer.out.plus(attended, x))
         return layer.norm(layer.down.plus(layer.up(x, self.activation), x))
 
-    def _attended(self, qkv: torch.Tensor, groups: list[_Group]) -> torch.Tensor:
-        """Self-attention inside each sentence: (tokens, 3 × hidden) to (tokens, hidden)."""
-        qkv = qkv.to(self.dtype)
-        size = qkv.shape[1] // 3
-        attended, depth = qkv.new_zeros(len(qkv), size), size // self.heads
-        for group in groups:
-            part = qkv[group.start : group.stop]
-            if group.take is not None:
-                part = part.index_select(0, group.take)  # rows whole: ten times as fast as [...]
-            query, key, value = part.view(-1, group.width, 3, self.heads, depth).permute(2, 0, 3, 1, 4)
-            context = _attention(query, key, value, group.mask).transpose(1, 2)
-            target = attended[group.start : group.stop]
-            if group.keep is not None:
-                torch.index_select(context.reshape(-1, size), 0, group.keep, out=target)
-            else:
-                target.view(context.shape).copy_(context)
-        return attended
+
+class _Sentences:
+    """Where the sentences lie in a flat list of tokens, and the attention inside each.
+
+    Neighbours of similar length are a group, padded to the same width. One gathering of rows, a row being what a token
+    has for one head, brings all queries, keys and values into place, another the results back.
+    """
+
+    def __init__(self, lengths: list[int], heads: int, dtype: torch.dtype) -> None:
+        self.heads = heads
+        self.groups = list(_groups(lengths, dtype))
+        part, head = torch.arange(3)[:, None, None, None], torch.arange(heads)[:, None]
+        self.here = torch.cat([((group.tokens[:, None] * 3 + part) * heads + head).flatten() for group in self.groups])
+        starts = itertools.accumulate((group.tokens.numel() * heads for group in self.groups[:-1]), initial=0)
+        back = [start + group.places(heads) for start, group in zip(starts, self.groups, strict=True)]
+        self.back = torch.cat([*back, torch.zeros(_extra(sum(lengths)) * heads, dtype=torch.long)])
+
+    def attention(self, qkv: torch.Tensor) -> torch.Tensor:
+        """(tokens, 3 × hidden) to (tokens, hidden)."""
+        tokens, size = len(qkv), qkv.shape[1] // 3
+        depth = size // self.heads
+        rows = qkv.view(-1, depth).index_select(0, self.here)
+        results, start = [], 0
+        for group in self.groups:
+            count = group.tokens.numel() * self.heads
+            query, key, value = rows[start : start + 3 * count].view(3, -1, self.heads, group.width, depth)
+            results.append(_attention(query, key, value, group.mask).reshape(-1, depth))
+            start += 3 * count
+        found = torch.cat(results) if len(results) > 1 else results[0]
+        return found.index_select(0, self.back).view(tokens, size)
 
 
 def _attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -222,18 +236,22 @@ def _is_fused(dtype: torch.dtype, tokens: int) -> bool:
 
 
 class _Group(NamedTuple):
-    """Neighbouring sentences whose attention is computed together, as a batch of `width` tokens each.
+    """Neighbouring sentences whose attention is computed together, (sentences, width): `tokens` says which token is at
+    each place, any where there is none; `real` where there is one and `mask` hides the others as keys, both None where
+    all are."""
 
-    Where they aren't equally long, `take` are the rows of their tokens, padded, `mask` hides the
-    padding as keys and `keep` are the places of real tokens in the padded batch.
-    """
-
-    start: int
-    stop: int
-    width: int
-    take: torch.Tensor | None = None
+    tokens: torch.Tensor
+    real: torch.Tensor | None = None
     mask: torch.Tensor | None = None
-    keep: torch.Tensor | None = None
+
+    @property
+    def width(self) -> int:
+        return self.tokens.shape[1]
+
+    def places(self, heads: int) -> torch.Tensor:
+        """Where each token's results are among (sentences, heads, width): int64 (tokens × heads,)."""
+        sentence, place = (torch.ones_like(self.tokens) if self.real is None else self.real).nonzero(as_tuple=True)
+        return ((sentence[:, None] * heads + torch.arange(heads)) * self.width + place[:, None]).flatten()
 
 
 def _groups(lengths: list[int], dtype: torch.dtype) -> Iterator[_Group]:
@@ -256,13 +274,13 @@ def _group(start: int, stop: int, lengths: list[int], dtype: torch.dtype) -> _Gr
     if not _is_fused(dtype, stop - start):
         width, count = _round(width), _round(count)
     if width == min(lengths) and count == len(lengths):
-        return _Group(start, stop, width)
+        return _Group(torch.arange(start, stop).view(count, width))
     real = torch.arange(width) < torch.tensor(lengths + [0] * (count - len(lengths)))[:, None]
-    take = torch.zeros(real.shape, dtype=torch.long)
-    take[real] = torch.arange(stop - start)
+    tokens = torch.zeros(real.shape, dtype=torch.long)
+    tokens[real] = torch.arange(start, stop)
     mask = torch.zeros(real.shape, dtype=dtype).masked_fill_(~real, -torch.inf)
     mask[len(lengths) :] = 0  # of sentences that aren't there: whatever comes out is left
-    return _Group(start, stop, width, take.flatten(), mask[:, None, None], real.flatten().nonzero().squeeze(1))
+    return _Group(tokens, real, mask[:, None, None])
 
 
 def _round(size: int) -> int:
@@ -273,5 +291,8 @@ def _round(size: int) -> int:
 
 def _rounded(values: list[int]) -> torch.Tensor:
     """`values`, lengthened by zeros to one of a few sizes: oneDNN prepares its kernels anew for every other one."""
-    step = 8 if len(values) <= 128 else 64
-    return torch.tensor(values + [0] * (-len(values) % step))
+    return torch.tensor(values + [0] * _extra(len(values)))
+
+
+def _extra(size: int) -> int:
+    return -size % (8 if size <= 128 else 64)
