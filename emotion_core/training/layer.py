@@ -158,9 +158,10 @@ def _joined(dtype: torch.dtype, *parts: torch.Tensor) -> torch.Tensor:
     """`parts` one below the other, cast."""
     if len(parts) == 1:
         return parts[0].to(dtype)
-    found = torch.empty(sum(map(len, parts)), *parts[0].shape[1:], dtype=dtype)
-    torch.cat(parts, out=found)
-    return found
+    found = torch.empty(len(parts), *parts[0].shape, dtype=dtype)
+    for place, part in zip(found, parts, strict=True):  # torch.cat casts number by number
+        place.copy_(part)
+    return found.flatten(0, 1)
 
 
 def _by_head(x: torch.Tensor, sentences: int, parts: int, heads: int) -> torch.Tensor:
