@@ -184,7 +184,7 @@ def read_originals(data: Path, work: Path) -> None:
 
 def distil_originals(data: Path, work: Path) -> None:
     """Go on from `distilled` with all our sentences and what that teacher and regressions say of GoEmotions-Korean's
-    rows: `work/taught`."""
+    rows: `work/taught`, the mean of the weights before and after."""
     training, validation = splits(data)
     rows, originals = training["goemotions"], corpora.originals(data, "train")
     if not np.array_equal(rows.targets, originals.targets):
@@ -194,7 +194,10 @@ def distil_originals(data: Path, work: Path) -> None:
                               (PLAIN_SHARE, teachers.out_of_fold(originals)), (PLAIN_SHARE, teachers.out_of_fold(rows)))
     epoch = [teachers.softened(rows, taught, GOLD), training["kote"], training["own"]]
     settings = Settings(epochs=3, tokens_a_batch=2048, class_weight_power=0.1, fine_weight=3.0, seed=21)
-    finetune(*_start(work / "distilled"), [epoch] * settings.epochs, validation, settings, work / "taught")
+    finetune(*_start(work / "distilled"), [epoch] * settings.epochs, validation, settings, work / "taught-1")
+    package.average([_start(work / name)[1] for name in ("taught-1", "distilled")]).save_pretrained(work / "taught")
+    tokenizer, _ = _start(work / "distilled")
+    tokenizer.save_pretrained(work / "taught")
 
 
 def _epochs(training: Sets, count: int, share: float, first: int = 0) -> list[list[corpora.Labelled]]:
