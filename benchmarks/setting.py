@@ -45,11 +45,15 @@ def arguments(description: str, model: tuple[str, ...] = MODELS, **defaults: int
     for name, value in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     options = parser.parse_args()
+    _hush()
+    options.model = options.model or list(model)
+    return options
+
+
+def _hush() -> None:
     warnings.filterwarnings("ignore", module="(torch|transformers).*")  # the exporter's, about what is meant
     disable_progress_bar()
     logging.set_verbosity_error()
-    options.model = options.model or list(model)
-    return options
 
 
 @contextmanager
@@ -121,7 +125,7 @@ def interleaved(sides: Mapping[str, Callable[[int], float]], rounds: int) -> dic
 
 def apart(measure: Callable[..., float], *arguments: object) -> float:
     """What `measure`, a function of a module, gives in a new process: no side lives with what another one set."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), _hush) as pool:
         return pool.submit(measure, *arguments).result()
 
 

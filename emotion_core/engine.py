@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from . import memory
 from .labels import NUM_LABELS
 from .packed import BertWeights, PackedBert
 from .precision import resolve
@@ -51,7 +50,6 @@ def build(model: PreTrainedModel | BertWeights, device: torch.device, padding: i
     if device.type == "cpu":
         weights = model if isinstance(model, BertWeights) else BertWeights.of(model)
         if weights is not None:
-            memory.keep_freed(memory.SCORING)
             return PackedBert(weights, dtype)
     return PaddedModel(model, device, padding, dtype)
 

@@ -16,7 +16,7 @@ from .layer import HandLayer
 
 def prepare(model: PreTrainedModel, bf16: bool) -> None:
     """Change how `model`, which must be on a CPU, computes while training; `bf16` if under autocast to bfloat16."""
-    memory.keep_freed(memory.TRAINING)
+    memory.keep_freed()
     for module in list(model.modules()):
         for name, child in module.named_children():
             if type(child) is nn.Dropout and child.p < 1:
