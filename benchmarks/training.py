@@ -16,6 +16,7 @@ import torch
 from transformers import (
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainingArguments,
@@ -122,8 +123,10 @@ def trainer(folder: Path, texts: list[str], place: Path) -> float:
         learning_rate=CONFIG.learning_rate, weight_decay=CONFIG.weight_decay, lr_scheduler_type="cosine",
         warmup_steps=CONFIG.warmup_ratio, max_grad_norm=CONFIG.max_grad_norm, use_cpu=True, save_strategy="no",
         logging_strategy="no", report_to=[], disable_tqdm=True)
-    Trainer(model, arguments, train_dataset=rows, data_collator=DataCollatorWithPadding(tokenizer),
-            callbacks=[Clock()]).train()
+    it = Trainer(model, arguments, train_dataset=rows, data_collator=DataCollatorWithPadding(tokenizer),
+                 callbacks=[Clock()])
+    it.remove_callback(PrinterCallback)
+    it.train()
     return rate(times, CONFIG.batch_size)
 
 

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu}
 _PADDED = 1.25  # of a group's real tokens: what attention may compute in all
 _ONEDNN = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
-_VECTOR = 16
-_FUSES = 0 if torch.backends.cpu.get_cpu_capability() == "AVX2" else 128
-"""Up to how many tokens oneDNN's own GELU saves time: torch's is faster, its call costs some microseconds."""
+_FUSES = torch.backends.cpu.get_cpu_capability() != "AVX2"  # where oneDNN's own GELU takes longer than torch's
+_VECTOR = 16  # float32 numbers of AVX-512
 
 
 def has_bfloat16() -> bool:
@@ -77,7 +76,7 @@ class Linear:
 
     def __call__(self, x: torch.Tensor, activation: str = "none") -> torch.Tensor:
         if self.reordered:
-            fused = activation if len(x) <= _FUSES else "none"
+            fused = activation if _FUSES else "none"
             y = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, fused, [], "none")
             if fused == activation:
                 return y
@@ -178,17 +177,12 @@ class _Sentences:
     """Where the sentences lie in a flat list of tokens, and the attention inside each.
 
     Neighbours of similar length are a group, padded to the same width. One gathering of rows, a row being what a token
-    has for one head, brings all queries, keys and values into place, another the results back. Where the kernel takes
-    them as they lie, as for one sentence, nothing is gathered.
+    has for one head, brings all queries, keys and values into place, another the results back.
     """
 
     def __init__(self, lengths: list[int], heads: int, dtype: torch.dtype) -> None:
         self.heads = heads
         self.groups = list(_groups(lengths, dtype))
-        self.as_they_lie = (len(self.groups) == 1 and self.groups[0].real is None
-                            and _is_fused(dtype, sum(lengths)))
-        if self.as_they_lie:
-            return
         part, head = torch.arange(3)[:, None, None, None], torch.arange(heads)[:, None]
         self.here = torch.cat([((group.tokens[:, None] * 3 + part) * heads + head).flatten() for group in self.groups])
         starts = itertools.accumulate((group.tokens.numel() * heads for group in self.groups[:-1]), initial=0)
@@ -199,13 +193,6 @@ class _Sentences:
         """(tokens, 3 × hidden) to (tokens, hidden)."""
         tokens, size = len(qkv), qkv.shape[1] // 3
         depth = size // self.heads
-        if self.as_they_lie:
-            shape = (*self.groups[0].tokens.shape, self.heads, depth)
-            real = shape[0] * shape[1]
-            query, key, value = qkv[:real].view(*shape[:2], 3, *shape[2:]).permute(2, 0, 3, 1, 4)
-            found = qkv.new_zeros(tokens, size)
-            found[:real].view(shape).copy_(_attention(query, key, value, None).transpose(1, 2))
-            return found
         rows = qkv.view(-1, depth).index_select(0, self.here)
         results, start = [], 0
         for group in self.groups:

@@ -91,6 +91,15 @@ def test_a_million_sentences_meet_few_shapes_of_products() -> None:
     assert len(shapes) < 200 < len(exact)
 
 
+@pytest.mark.parametrize("width", [1, 3, 15, 16, 40])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_softmax_is_torchs_whatever_the_width(width: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    scores = (1000 * torch.randn(20, 4, width)).to(dtype)  # exp alone would overflow
+    scores[1, :, 1:] = -torch.inf
+    torch.testing.assert_close(packed.softmax(scores), scores.softmax(-1, torch.float32))
+
+
 def test_padded_equals_transformers(bert, rows, expected) -> None:
     found = engine.PaddedModel(bert, CPU, 1, torch.float32)(rows)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from torch import nn
 from transformers import PreTrainedModel
 
-from .. import memory
 from ..packed import supported
+from . import memory
 from .dropout import ByteDropout
 from .layer import HandLayer
 
@@ -19,12 +19,11 @@ def prepare(model: PreTrainedModel, bf16: bool) -> None:
     memory.keep_freed()
     for module in list(model.modules()):
         for name, child in module.named_children():
-            if type(child) is nn.Dropout and child.p < 1:
+            if type(child) is nn.Dropout:
                 setattr(module, name, ByteDropout(child.p))
     if bf16:  # the backward pass of torch's fused attention can take ten times as long as that of plain products
         model.set_attn_implementation("eager")
     if type(model).__name__ == "BertForSequenceClassification" and supported(model.config):
-        *layers, last = model.bert.encoder.layer
-        for layer in (*layers, last):
-            HandLayer.take_over(layer, first_only=layer is last)
-
+        layers = model.bert.encoder.layer
+        for layer in layers:
+            HandLayer.take_over(layer, first_only=layer is layers[-1])

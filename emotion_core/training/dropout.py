@@ -12,7 +12,9 @@ from torch import nn
 
 def mask(p: float, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor | None:
     """What to multiply elements by, `dtype` (*shape): 0 for those that are dropped, else what makes up for them; None
-    where all stay. `p` is rounded to a multiple of 1/256, at most 255."""
+    where all stay. `p` below 1 is rounded to a multiple of 1/256, at most 255."""
+    if p >= 1:
+        return torch.zeros(shape, dtype=dtype)
     dropped = min(255, round(256 * p))
     if not dropped:
         return None

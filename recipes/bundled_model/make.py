@@ -173,6 +173,8 @@ def distil(data: Path, work: Path) -> None:
 def read_originals(data: Path, work: Path) -> None:
     """Another teacher: the packaged encoder, English pieces kept too, trained on GoEmotions' originals:
     `work/originals`."""
+    if not (data / "goemotions").is_dir():
+        raise SystemExit(f"{data / 'goemotions'} is missing: GoEmotions in English, from where corpora.py says")
     rows, held_out = corpora.originals(data, "train"), corpora.originals(data, "dev")
     start = work / "originals-start"
     if not start.exists():

@@ -42,6 +42,10 @@ def test_a_seed_gives_the_same_draws_and_gradients_follow_them() -> None:
     assert not torch.equal(ByteDropout(0.3)(x), first)
 
 
+def test_all_can_be_dropped() -> None:
+    assert not ByteDropout(1.0)(torch.ones(99, 99)).any()
+
+
 def test_nothing_happens_while_testing_or_where_nothing_is_dropped() -> None:
     x = torch.randn(3, 4)
     assert ByteDropout(0.5).eval()(x) is x

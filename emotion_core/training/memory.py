@@ -13,7 +13,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def keep_freed() -> None:
-    """Let this process keep freed memory at hand, where its C library is glibc: for training.
+    """Let this process keep freed memory at hand, where its C library is glibc.
 
     By itself glibc gives blocks of a batch's size back to the kernel, which hands them out again a page at a time, each
     cleared: 20,000 pages a step, 2 to 6 % of its time.

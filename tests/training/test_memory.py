@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from emotion_core import memory
+from emotion_core.training import memory
 
 
 @pytest.fixture
