@@ -15,7 +15,6 @@ import torch
 
 from benchmarks import peers, setting
 from emotion_core import EmotionClassifier
-from emotion_core.packed import has_bfloat16
 
 
 def main() -> None:
@@ -30,14 +29,15 @@ def compare(name: str, folder: Path, target: Path, options: object) -> None:
     ours = EmotionClassifier.load(folder, "cpu")
     exact = EmotionClassifier.load(folder, "cpu", "float32")
     texts = setting.sentences(options.calls, ours._tokenizer, options.file)
+    formats = f"{ours.precision} and int8" if ours._cascade() else ours.precision
     scorers: dict[str, Callable[[str], object]] = {
-        f"predict ({ours.precision}, what load() chooses)": ours.predict,
+        f"predict ({formats}, what load() chooses)": ours.predict,
         "predict (float32)": exact.predict,
     }
-    rivals = {"notebook: padded to 64, fp32": peers.notebook(folder),
-              "pipeline, fp32": peers.hugging_face(folder, 1),
-              **({"pipeline, bf16": peers.hugging_face(folder, 1, torch.bfloat16)} if has_bfloat16() else {}),
-              **peers.others(folder, target, many=False)}
+    rivals = {"notebook: padded to 64, fp32": peers.notebook(folder), "pipeline, fp32": peers.hugging_face(folder, 1)}
+    if peers.multiply_bfloat16():
+        rivals["pipeline, bf16"] = peers.hugging_face(folder, 1, torch.bfloat16)
+    rivals |= peers.others(folder, target, many=False)
     scorers |= {label: lambda text, score=score: score([text]) for label, score in rivals.items()}
 
     def latency(label: str) -> Callable[[int], float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,17 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, pipeline
 
-from emotion_core import models
+from emotion_core import models, precision
 
 Scorer = Callable[[list[str]], np.ndarray]
 """Sentences to probabilities (sentences, 7), label-id order, input order."""
 SORTED_BATCH = 32
+
+
+@cache
+def multiply_bfloat16() -> bool:
+    """Whether bf16 can be a side's best here; where it is emulated, a sentence would take seconds."""
+    return precision.measure() >= 1
 
 
 def notebook(folder: Path, length: int = 64) -> Scorer:
@@ -90,7 +97,8 @@ def others(folder: Path, target: Path, many: bool) -> dict[str, Scorer]:
         makers["ONNX Runtime int8 (dynamic, per channel)"] = lambda beside: _onnx_runtime(small, beside)
     if "openvino" in have:
         makers["OpenVINO fp32"] = lambda beside: _openvino(file, "f32", beside)
-        makers["OpenVINO bf16"] = lambda beside: _openvino(file, "bf16", beside)
+        if multiply_bfloat16():
+            makers["OpenVINO bf16"] = lambda beside: _openvino(file, "bf16", beside)
     ways = {"": False, ", a batch a thread": True} if many else {"": False}
     return {label + way: _sorted(tokenizer, make(beside)) for label, make in makers.items()
             for way, beside in ways.items()}

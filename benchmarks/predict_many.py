@@ -18,7 +18,6 @@ import torch
 
 from benchmarks import peers, setting
 from emotion_core import EmotionClassifier
-from emotion_core.packed import has_bfloat16
 
 BF16_BATCHES = (8, 32, 128)
 
@@ -36,7 +35,7 @@ def compare(name: str, folder: Path, target: Path, options: object) -> None:
     exact = EmotionClassifier.load(folder, "cpu", "float32")
     texts = setting.sentences(options.sentences, ours._tokenizer, options.file)
     tokens = [len(row) for row in ours._tokenizer(texts, verbose=False)["input_ids"]]
-    formats = f"{ours.precision} and int8" if ours._bulk() else ours.precision
+    formats = f"{ours.precision} and int8" if ours._cascade() else ours.precision
     scorers = {f"predict_many ({formats}, what load() chooses)": (scorer(ours), len(texts) // options.rounds)}
     if ours.precision != exact.precision:
         scorers["predict_many (bfloat16)"] = scorer(EmotionClassifier.load(folder, "cpu", "bfloat16")), 1024
@@ -45,8 +44,8 @@ def compare(name: str, folder: Path, target: Path, options: object) -> None:
         "notebook: batch 1, padded to 64, fp32": (peers.notebook(folder), 24),
         "pipeline, batch 32, fp32": (peers.hugging_face(folder, 32), 96),
     }
-    fast = has_bfloat16()
-    for batch in BF16_BATCHES if fast else ():  # elsewhere emulated: a sentence would take seconds
+    fast = peers.multiply_bfloat16()
+    for batch in BF16_BATCHES if fast else ():
         scorers[f"pipeline, batch {batch}, bf16"] = (peers.hugging_face(folder, batch, torch.bfloat16), 256)
     scorers |= {label: (score, 384) for label, score in peers.others(folder, target, many=True).items()}
     for score, _ in scorers.values():

@@ -2,7 +2,7 @@
 
 An engine takes rows of token ids and gives logits; `build` picks the fastest faithful one for a
 model and device, `logits_of` gives it any number of rows, in batches. Not for tokenizing or the order of labels
-(`inference`), nor for what is faster for many sentences alone (`bulk`).
+(`inference`), nor for doing with less than its precision (`cascade`).
 """
 
 from __future__ import annotations

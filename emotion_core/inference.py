@@ -22,12 +22,10 @@ from .precision import is_free
 from .text import clean
 
 if TYPE_CHECKING:
-    from .bulk import Bulk
+    from .cascade import Cascade
 
 WINDOW = 2048
 """Sentences looked at together: sorted by length inside, so memory is bounded and padding small."""
-BULK = 512
-"""From so many sentences of a window on the faster way is tried: for fewer that would cost what it saves."""
 CHARACTERS_A_TOKEN = 16
 """No piece of a Korean vocabulary is longer, so text past max_length times this is cut unread."""
 
@@ -104,8 +102,8 @@ class EmotionClassifier:
         """Load a name under `weights/`, a folder or a Hugging Face id, on `device` or the best one here.
 
         `precision`: "float32", "bfloat16", or "auto" for the faster one here (measured at first use and
-        remembered, see `precision`), and from BULK sentences on int8 products where they are faithful and faster
-        (see `bulk`). Raises EmotionError for another, and as `models.load` does.
+        remembered, see `precision`), with int8 products where they are faithful and faster still (see `cascade`).
+        Raises EmotionError for another, and as `models.load` does.
         """
         return cls(models.load(source, device, to_score=True), precision)
 
@@ -150,19 +148,19 @@ class EmotionClassifier:
         from .engine import logits_of  # with torch
 
         ids, truncated = self._tokenize(texts)
-        bulk = self._bulk() if len(texts) >= BULK and self._may_round else None
-        logits = (bulk.logits_of(ids) if bulk else logits_of(self._engine, ids)).numpy()[:, self._order]
+        faster = self._cascade() if ids and self._may_round else None
+        logits = (faster.logits_of(ids) if faster else logits_of(self._engine, ids)).numpy()[:, self._order]
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(texts) else logits
         probabilities = shifted / shifted.sum(axis=1, keepdims=True)
         return list(zip(logits, probabilities, truncated, strict=True))
 
-    def _bulk(self) -> Bulk | None:
-        """The faster way for many sentences, tried out on sentences of ours at its first use, or None."""
-        from . import bulk  # with torch
+    def _cascade(self) -> Cascade | None:
+        """The faster way to the same emotions, prepared at its first use, or None where there is none."""
+        from . import cascade  # with torch
 
         with self._preparing:
             if not self._tried:
-                self._faster = bulk.prepare(self._engine, self._tokenize(bulk.sample())[0])
+                self._faster = cascade.prepare(self._engine, self._tokenize(cascade.sample())[0])
                 self._tried = True
             return self._faster
 

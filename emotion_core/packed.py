@@ -89,6 +89,7 @@ class Linear:
         return self.weight.to_dense() if self.reordered else self.weight
 
     def plus(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        """y + residual; another kind of product may overwrite x."""
         if self.reordered:
             return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.weight, self.bias, "add")
         return F.linear(x, self.weight, self.bias) + residual

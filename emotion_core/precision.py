@@ -2,7 +2,7 @@
 
 bfloat16 halves the work where the processor multiplies it (AVX512-BF16, AMX, newer ARM) and
 multiplies it where it doesn't: no flag tells by how much, a few milliseconds of measuring do.
-How much faster int8 products are is measured here too; what makes them faithful is `bulk`'s.
+How much faster int8 products are is measured here too; what makes them faithful is `cascade`'s.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def resolve(precision: str, device: torch.device) -> torch.dtype:
     if precision != "auto":
         return getattr(torch, precision)
     if device.type == "cpu":
-        return torch.bfloat16 if _remembered("bfloat16_gain", measure) >= WORTH_IT else torch.float32
+        return torch.bfloat16 if remembered("bfloat16_gain", measure) >= WORTH_IT else torch.float32
     if device.type == "cuda":
         capability = torch.cuda.get_device_capability(device)
         if capability >= (8, 0):
@@ -59,7 +59,7 @@ def is_free(precision: str) -> bool:
 
 def int8_gain(dtype: torch.dtype) -> float:
     """How many times as fast as one in `dtype` a product in int8 is on this machine's CPU."""
-    return _remembered(f"int8_gain_over_{str(dtype).removeprefix('torch.')}", lambda: measure_int8(dtype))
+    return remembered(f"int8_gain_over_{str(dtype).removeprefix('torch.')}", lambda: measure_int8(dtype))
 
 
 def cache_file() -> Path:
@@ -75,14 +75,14 @@ def cache_file() -> Path:
     return root / "emotion-studio" / "precision.json"
 
 
-def _remembered(name: str, measured: Callable[[], float]) -> float:
-    """What the cache has under `name`, or `measured` now."""
+def remembered(name: str, measured: Callable[[], float]) -> float:
+    """What the cache has under `name`, or `measured` now, to four digits."""
     with contextlib.suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
         return float(_known()[name])
-    gain = measured()  # never done, damaged, or not ours to read
+    value = float(f"{measured():.4g}")  # never done, damaged, or not ours to read
     with contextlib.suppress(OSError, RuntimeError):  # read-only home: measured again next time
-        remember(name, gain)
-    return gain
+        remember(name, value)
+    return value
 
 
 def _known() -> dict[str, object]:
@@ -91,8 +91,8 @@ def _known() -> dict[str, object]:
     return known if known["machine"] == _machine() else {}
 
 
-def remember(name: str, gain: float) -> None:
-    """Keep `gain` as this machine's. Raises OSError where the cache can't be written."""
+def remember(name: str, value: float) -> None:
+    """Keep `value` as this machine's. Raises OSError where the cache can't be written."""
     file = cache_file()
     known: dict[str, object] = {}
     with contextlib.suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
@@ -101,7 +101,7 @@ def remember(name: str, gain: float) -> None:
     handle, fresh = tempfile.mkstemp(dir=file.parent, prefix=".precision-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump({**known, "machine": _machine(), name: round(gain, 2)}, stream)
+            json.dump({**known, "machine": _machine(), name: value}, stream)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(fresh, file)
