@@ -130,6 +130,10 @@ class EmotionClassifier:
         while window := list(itertools.islice(source, WINDOW)):
             yield from self._score_window(window)
 
+    def warm_up(self) -> None:
+        """Do now what the first sentence would wait for."""
+        self._score_distinct(["가"])
+
     def truncates(self, sentence: str) -> bool:
         """Whether the end of `sentence` is longer than the model takes and would not be read."""
         return self._tokenize([sentence])[1][0]

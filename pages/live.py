@@ -19,6 +19,8 @@ MOST_HISTORY = 1000
 SHOWN_CHARACTERS = 400
 EXAMPLES = ("example.1", "example.2", "example.3", "example.4", "example.5", "example.6", "example.7")
 
+_UNSEEN = "live-unseen"
+
 # Keys of the session's state.
 _TEXT, _ASKED = "live-text", "live-asked"
 _RESULTS, _HISTORY, _NOTES = "live-results", "live-history", "live-notes"
@@ -37,6 +39,7 @@ def main() -> None:
     _results()
     _examples()
     _history()
+    _unseen_chart()
 
 
 def _ask(example: str | None = None) -> None:
@@ -92,6 +95,14 @@ def _results() -> None:
                 _all_seven(prediction)
     if len(results) > MOST_CHARTS:
         st.caption(say("live.more", shown=MOST_CHARTS, count=len(results)))
+
+
+def _unseen_chart() -> None:
+    """Make the browser load what draws charts, which can take seconds, before there is one to draw."""
+    if not st.session_state.get(_RESULTS):
+        st.html(f"<style>.st-key-{_UNSEEN} {{ display: none; }}</style>")
+        with st.container(key=_UNSEEN):
+            st.plotly_chart({"data": [{"type": "bar"}]}, key="live.unseen")
 
 
 def _all_seven(prediction: Prediction) -> None:

@@ -147,6 +147,14 @@ def test_prepared_once_and_not_for_nothing(tiny_folder, prepared) -> None:
     assert prepared == [cascade.SAMPLE]
 
 
+def test_a_warmed_up_classifier_has_nothing_left_to_prepare(tiny_folder, prepared) -> None:
+    classifier = EmotionClassifier.load(tiny_folder, "cpu")
+    classifier.warm_up()
+    assert prepared == [cascade.SAMPLE]
+    classifier.predict(TEXTS[0])
+    assert prepared == [cascade.SAMPLE]
+
+
 def test_a_named_precision_is_kept(tiny_folder, prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     list(EmotionClassifier.load(tiny_folder, "cpu", "float32").predict_many(TEXTS))
     monkeypatch.setenv("EMOTION_PRECISION", "float32")

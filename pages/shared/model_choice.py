@@ -17,7 +17,9 @@ _KEY = "model"
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _load(folder: str, changed: float) -> EmotionClassifier:
     """`changed` is part of the key, so that a folder written anew is loaded anew."""
-    return EmotionClassifier.load(folder)
+    classifier = EmotionClassifier.load(folder)
+    classifier.warm_up()
+    return classifier
 
 
 def picker() -> None:

@@ -15,6 +15,8 @@ from emotion_core.labels import COLOURS
 from emotion_core.phrasing import describe
 from tests.e2e.conftest import Open
 
+CHARTS = ".js-plotly-plot:visible"
+
 
 @pytest.fixture(scope="module")
 def bundled() -> EmotionClassifier:
@@ -27,8 +29,8 @@ def type_in(page: Page, text: str) -> None:
 
 def bars(page: Page, chart: int = 0) -> list[str]:
     """The colours of a chart's bars, from the top."""
-    page.locator(".js-plotly-plot .point path").first.wait_for()
-    styles = page.locator(".js-plotly-plot").nth(chart).locator(".point path").evaluate_all(
+    page.locator(f"{CHARTS} .point path").first.wait_for()
+    styles = page.locator(CHARTS).nth(chart).locator(".point path").evaluate_all(
         "paths => paths.map(path => getComputedStyle(path).fill)"
     )
     return ["#{:02X}{:02X}{:02X}".format(*map(int, re.findall(r"\d+", style)[:3])) for style in styles]
@@ -36,15 +38,29 @@ def bars(page: Page, chart: int = 0) -> list[str]:
 
 def test_a_typed_sentence_is_answered(open_page: Open, bundled: EmotionClassifier) -> None:
     page = open_page()
-    expect(page.locator(".js-plotly-plot")).to_have_count(0)
+    expect(page.locator(CHARTS)).to_have_count(0)
     type_in(page, "아파요")
     page.get_by_role("button", name="감정 읽기").click()
     answer = bundled.predict("아파요")
     expect(page.get_by_role("heading", name=describe(answer, "ko"))).to_be_visible()
     named = [answer.top, *([answer.second] if answer.second else [])]
     assert bars(page) == [COLOURS[score.label] for score in named]
-    expect(page.locator(".js-plotly-plot")).to_contain_text(f"{answer.top.probability:.1%}")
+    expect(page.locator(CHARTS)).to_contain_text(f"{answer.top.probability:.1%}")
     assert page.get_by_text("Press Ctrl+Enter").count() == 0 or not page.get_by_text("Press Ctrl+Enter").is_visible()
+
+
+def test_what_draws_charts_is_there_before_the_first_answer(open_page: Open) -> None:
+    page = open_page()
+    scripts = "performance.getEntriesByType('resource').filter(one => /plotly/i.test(one.name)).map(one => one.name)"
+    expect(page.locator(".js-plotly-plot")).to_have_count(1)
+    expect(page.locator(CHARTS)).to_have_count(0)
+    before = page.evaluate(scripts)
+    assert before
+    type_in(page, "아파요")
+    page.get_by_role("button", name="감정 읽기").click()
+    expect(page.locator(CHARTS)).to_have_count(1)
+    expect(page.locator(".js-plotly-plot")).to_have_count(1)
+    assert page.evaluate(scripts) == before
 
 
 def test_ctrl_enter_and_several_lines(open_page: Open, bundled: EmotionClassifier) -> None:
@@ -54,7 +70,7 @@ def test_ctrl_enter_and_several_lines(open_page: Open, bundled: EmotionClassifie
     page.get_by_role("textbox").press("Control+Enter")
     for sentence in sentences:
         expect(page.get_by_role("heading", name=describe(bundled.predict(sentence), "ko")).first).to_be_visible()
-    expect(page.locator(".js-plotly-plot")).to_have_count(3)
+    expect(page.locator(CHARTS)).to_have_count(3)
 
 
 def test_markup_is_shown_as_typed_and_never_rendered(open_page: Open) -> None:
@@ -81,14 +97,14 @@ def test_nothing_to_read_is_said(open_page: Open, text: str) -> None:
     type_in(page, text)
     page.get_by_role("button", name="감정 읽기").click()
     expect(page.get_by_role("alert")).to_contain_text("문장이 비어 있습니다")
-    expect(page.locator(".js-plotly-plot")).to_have_count(0)
+    expect(page.locator(CHARTS)).to_have_count(0)
 
 
 def test_emoji_and_ten_thousand_characters(open_page: Open) -> None:
     page = open_page()
     type_in(page, "🥰😂👨‍👩‍👧")
     page.get_by_role("button", name="감정 읽기").click()
-    expect(page.locator(".js-plotly-plot")).to_have_count(1)
+    expect(page.locator(CHARTS)).to_have_count(1)
     type_in(page, "나는 오늘 너무 슬프다 " * 900)
     page.get_by_role("button", name="감정 읽기").click()
     expect(page.get_by_role("alert")).to_contain_text("앞부분만 읽었습니다")
@@ -111,7 +127,7 @@ def test_history_downloads_safe_for_a_spreadsheet_and_clears(open_page: Open, tm
     assert table["첫 번째 감정"].iloc[1] == "행복"
     page.get_by_role("button", name="기록 지우기").click()
     expect(page.get_by_text("아직 읽은 문장이 없습니다")).to_be_visible()
-    expect(page.locator(".js-plotly-plot")).to_have_count(0)
+    expect(page.locator(CHARTS)).to_have_count(0)
 
 
 def test_english_by_the_browser_and_korean_by_the_switch(open_page: Open) -> None:
@@ -151,7 +167,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(open_page: Open, dark: bool
     page = open_page(width=390, dark=dark)
     type_in(page, "띄어쓰기없이아주길게쓴문장도화면밖으로나가지않아야합니다정말로그래야만합니다" * 2)
     page.get_by_role("button", name="감정 읽기").click()
-    expect(page.locator(".js-plotly-plot")).to_be_visible()
+    expect(page.locator(CHARTS)).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     main = page.get_by_test_id("stMain")
     assert main.evaluate("element => element.scrollWidth <= element.clientWidth")

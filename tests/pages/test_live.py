@@ -38,6 +38,17 @@ def test_empty_state(app: AppTest) -> None:
     assert headings(app) == []
 
 
+def test_the_model_is_warm_before_the_first_sentence(tiny_folder: Path, weights: Path,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    warmed: list[str] = []
+    monkeypatch.setattr(EmotionClassifier, "warm_up", lambda self: warmed.append(self.name))
+    shutil.copytree(tiny_folder, weights / "bundled")
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    assert warmed == ["bundled"]
+    analyse(app, "아파요")
+    assert warmed == ["bundled"]
+
+
 def test_one_sentence(app: AppTest, tiny: EmotionClassifier) -> None:
     analyse(app, "아파요")
     assert headings(app) == [describe(tiny.predict("아파요"), "ko")]
