@@ -102,7 +102,7 @@ def _unseen_chart() -> None:
     if not st.session_state.get(_RESULTS):
         st.html(f"<style>.st-key-{_UNSEEN} {{ display: none; }}</style>")
         with st.container(key=_UNSEEN):
-            st.plotly_chart({"data": [{"type": "bar"}]}, key="live.unseen")
+            st.plotly_chart({"data": [{"type": "bar"}]}, key="live-unseen-chart")
 
 
 def _all_seven(prediction: Prediction) -> None:

@@ -117,6 +117,7 @@ def test_history_downloads_safe_for_a_spreadsheet_and_clears(open_page: Open, tm
         type_in(page, sentence)
         page.get_by_role("button", name="감정 읽기").click()
         expect(page.get_by_test_id("stText").get_by_text(sentence, exact=True)).to_be_visible()
+    page.locator("[data-test-script-state=notRunning]").wait_for()  # the file to download is new too
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV로 내려받기").click()
     file = tmp_path / "history.csv"
