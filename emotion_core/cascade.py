@@ -65,7 +65,8 @@ def prepare(exact: Engine, ids: Batch, worth_it: float = WORTH_IT) -> Cascade | 
 
 
 def margin_of(exact: PackedBert, ids: Batch) -> float:
-    """The distance below which int8 leaves a sentence in doubt; infinite where it is too rough for this model."""
+    """The distance of logits below which int8 leaves a sentence in doubt, measured on the sentences `ids`; infinite
+    where it is too rough for this model."""
     wanted, found = logits_of(exact, ids), logits_of(with_int8(exact), ids)
     margin = DEVIATIONS * float((distance(found, found) - distance(wanted, found)).square().mean().sqrt())
     difference = float((wanted.softmax(1) - found.softmax(1)).abs().mean())

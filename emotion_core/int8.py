@@ -43,7 +43,7 @@ class Int8Linear:
         return IN_PLACE[activation](self._product(x).add_(self.bias))
 
     def plus(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
-        """x is overwritten."""
+        """x Wᵀ + b + residual, float32 (tokens, channels); `x` is overwritten."""
         return self._product(x, x if x.dtype is torch.float32 else None).add_(residual).add_(self.bias)
 
     def _product(self, x: torch.Tensor, room: torch.Tensor | None = None) -> torch.Tensor:
