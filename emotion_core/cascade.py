@@ -17,7 +17,7 @@ import torch
 
 from . import precision
 from .engine import Batch, Engine, logits_of
-from .int8 import HAS_KERNEL, with_int8
+from .int8 import HAS_KERNEL, LOWEST, with_int8
 from .packed import PackedBert
 from .text import clean
 
@@ -83,7 +83,7 @@ def distance(logits: torch.Tensor, ranked_by: torch.Tensor) -> torch.Tensor:
 
 def _fingerprint(exact: PackedBert) -> str:
     """Of all that a margin depends on. The biases and the head stand for the weights, as training moves them all."""
-    digest = hashlib.sha256(repr((exact.dtype, SAMPLE, DEVIATIONS, DIFFERENCE, DOUBTFUL)).encode())
+    digest = hashlib.sha256(repr((exact.dtype, LOWEST, SAMPLE, DEVIATIONS, DIFFERENCE, DOUBTFUL)).encode())
     linears = [linear for layer in exact.layers for linear in (layer.qkv, layer.out, layer.up, layer.down)]
     for tensor in (exact.classifier.plain(), *(linear.bias for linear in linears)):
         digest.update(tensor.float().contiguous().numpy().tobytes())

@@ -13,9 +13,13 @@ import torch
 from .packed import Layer, Linear, PackedBert
 
 IN_PLACE = {"none": lambda y: y, "gelu": torch.ops.aten.gelu_, "relu": torch.relu_}
+LOWEST = {"gelu": -0.17}
+"""What an activation's result never lies below, so that few numbers need be kept for what is under 0."""
 TOKENS_A_BATCH = 512  # sums are float32, twice as wide as bfloat16's
 HAS_KERNEL = torch.backends.mkldnn.is_available() and all(
     hasattr(torch.ops.onednn, name) for name in ("qlinear_prepack", "qlinear_pointwise"))
+_TINY = 1e-12
+_TOP_BIT = 128
 
 
 def steps() -> int:
@@ -27,50 +31,63 @@ def steps() -> int:
 
 
 class Int8Linear:
-    """As the `packed.Linear` it takes its weights from, with any float input and float32 out."""
+    """As the `packed.Linear` it takes its weights from, with any float input and float32 out.
 
-    def __init__(self, exact: Linear, steps: int) -> None:
+    Inputs become 0 to 2 × `steps`: as many on each side of 0, or an eighth of them below it for inputs that are known
+    not to lie under `lowest`.
+    """
+
+    def __init__(self, exact: Linear, steps: int, lowest: float | None = None) -> None:
         weight = exact.plain().float()
         self.bias = exact.bias.float()
-        scales = (_largest(weight) / 127).clamp_(min=1e-12)
+        scales = (weight.abs().amax(1, keepdim=True) / 127).clamp_(min=_TINY)
         self.weight = torch.ops.onednn.qlinear_prepack((weight / scales).round_().to(torch.int8), None)
-        self.scales = scales.flatten() / steps
+        self.lopsided = lowest is not None
+        self.zero = steps // 4 if self.lopsided else steps
+        above = 2 * steps - self.zero
+        self.least = -lowest * above / self.zero if self.lopsided else _TINY
+        self.above = torch.tensor(float(above))
+        self.shift = torch.full((weight.shape[1],), float(self.zero - _TOP_BIT))
+        self.scales = scales.flatten() / above
         self.zeros = torch.zeros(len(weight), dtype=torch.long)
-        self.steps = steps
-        self.middle = torch.tensor(steps + 1.5)  # what 0 becomes; the half makes cutting off round
 
     def __call__(self, x: torch.Tensor, activation: str = "none") -> torch.Tensor:
-        return IN_PLACE[activation](self._product(x).add_(self.bias))
+        sums, largest = self._sums(x)
+        return IN_PLACE[activation](torch.addcmul(self.bias, sums, largest, out=sums))
 
     def plus(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
-        """x Wᵀ + b + residual, float32 (tokens, channels); `x` is overwritten."""
-        return self._product(x, x if x.dtype is torch.float32 else None).add_(residual).add_(self.bias)
+        """x Wᵀ + b + residual, float32 (tokens, channels); `x` may be overwritten."""
+        sums, largest = self._sums(x, may_overwrite=True)
+        return torch.addcmul(residual, sums, largest, out=sums).add_(self.bias)
 
-    def _product(self, x: torch.Tensor, room: torch.Tensor | None = None) -> torch.Tensor:
-        """x Wᵀ, float32 (tokens, channels). New memory costs more than what is written to it, so most is in place."""
-        largest = _largest(x).float().clamp_(min=1e-12)
-        shares = torch.div(x, largest, out=room)
-        whole = torch.add(self.middle, shares, alpha=self.steps, out=shares).to(torch.uint8)
-        return _product(whole, self.steps + 1, self.weight, self.scales, self.zeros).mul_(largest)
+    def _sums(self, x: torch.Tensor, may_overwrite: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """Products that lack each token's scale, and these scales: float32 (tokens, channels), (tokens, 1).
+
+        New memory costs more than what is written to it, so most is in place.
+        """
+        x = x.float()
+        if self.lopsided:
+            sizes, room = x, x if may_overwrite else torch.empty_like(x)
+        else:
+            sizes = room = x.abs()
+        largest = sizes.amax(1, keepdim=True).clamp_(min=self.least)
+        signed = torch.addcmul(self.shift, x, self.above / largest, out=room).round_().to(torch.int8)
+        unsigned = signed.view(torch.uint8).bitwise_xor_(_TOP_BIT)  # a cast to uint8 takes four times as long
+        return _product(unsigned, self.zero, self.weight, self.scales, self.zeros), largest
 
 
 def with_int8(exact: PackedBert) -> PackedBert:
     """`exact` with int8 in its layers' products; the last layer's work on first tokens and the head stay exact."""
-    count = steps()
+    count, lowest = steps(), {"down": LOWEST.get(exact.activation)}
 
     def rounded(layer: Layer, *names: str) -> Layer:
-        return layer._replace(**{name: Int8Linear(getattr(layer, name), count) for name in names})
+        return layer._replace(**{name: Int8Linear(getattr(layer, name), count, lowest.get(name)) for name in names})
 
     *whole, last = exact.layers
     result = copy.copy(exact)
     result.layers = [*(rounded(layer, "qkv", "out", "up", "down") for layer in whole), rounded(last, "qkv")]
     result.tokens_a_batch = TOKENS_A_BATCH
     return result
-
-
-def _largest(x: torch.Tensor) -> torch.Tensor:
-    """The largest absolute value of each row, (rows, 1)."""
-    return torch.maximum(x.amax(1, keepdim=True), x.amin(1, keepdim=True).neg_())
 
 
 def _product(x: torch.Tensor, zero: int, weight: torch.Tensor, scales: torch.Tensor,
