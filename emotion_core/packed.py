@@ -22,6 +22,7 @@ ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu}
 _PADDED = 1.25  # of a group's real tokens: what attention may compute in all
 _ONEDNN = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
 _FUSES = torch.backends.cpu.get_cpu_capability() != "AVX2"  # where oneDNN's own GELU takes longer than torch's
+_LONG, _FEW = 256, 32  # tokens
 _VECTOR = 16  # float32 numbers of AVX-512
 
 
@@ -66,8 +67,8 @@ class Linear:
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor, dtype: torch.dtype) -> None:
-        self.bias = bias.detach().to(dtype)
-        self.weight = weight.detach().to(dtype).contiguous()
+        self.bias = bias.detach().to(dtype, copy=True)
+        self.weight = weight.detach().to(dtype, copy=True).contiguous()
         self.reordered = _ONEDNN and torch.backends.mkldnn.is_available()
         if dtype is torch.bfloat16:
             self.reordered = self.reordered and has_bfloat16()
@@ -123,16 +124,24 @@ class PackedBert:
     def __init__(self, weights: BertWeights, dtype: torch.dtype) -> None:
         config, state = weights.config, weights.state
 
-        def linear(*names: str, dtype: torch.dtype = dtype) -> Linear:
-            parts = [[state[f"{name}.{part}"] for name in names] for part in ("weight", "bias")]
-            return Linear(torch.cat(parts[0]), torch.cat(parts[1]), dtype)
+        def linear(name: str, dtype: torch.dtype = dtype) -> Linear:
+            return Linear(state[f"{name}.weight"], state[f"{name}.bias"], dtype)
+
+        def qkv(name: str) -> Linear:
+            """Of all three, the queries divided by √depth."""
+            depth = config.hidden_size // config.num_attention_heads
+
+            def together(kind: str) -> torch.Tensor:
+                query, *others = (state[f"{name}.{part}.{kind}"] for part in ("query", "key", "value"))
+                return torch.cat([query.float() * depth**-0.5, *others])
+
+            return Linear(together("weight"), together("bias"), dtype)
 
         def norm(name: str) -> _Norm:
             return _Norm(state[f"{name}.weight"], state[f"{name}.bias"], config.layer_norm_eps)
 
         def layer(name: str) -> Layer:
-            attention = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
-            return Layer(linear(*attention), linear(f"{name}.attention.output.dense"),
+            return Layer(qkv(f"{name}.attention.self"), linear(f"{name}.attention.output.dense"),
                          norm(f"{name}.attention.output.LayerNorm"), linear(f"{name}.intermediate.dense"),
                          linear(f"{name}.output.dense"), norm(f"{name}.output.LayerNorm"))
 
@@ -184,6 +193,7 @@ class _Sentences:
     def __init__(self, lengths: list[int], heads: int, dtype: torch.dtype) -> None:
         self.heads = heads
         self.groups = list(_groups(lengths, dtype))
+        self.masks = [None if group.mask is None else group.mask.repeat_interleave(heads, 0) for group in self.groups]
         part, head = torch.arange(3)[:, None, None, None], torch.arange(heads)[:, None]
         self.here = torch.cat([((group.tokens[:, None] * 3 + part) * heads + head).flatten() for group in self.groups])
         starts = itertools.accumulate((group.tokens.numel() * heads for group in self.groups[:-1]), initial=0)
@@ -196,27 +206,24 @@ class _Sentences:
         depth = size // self.heads
         rows = qkv.view(-1, depth).index_select(0, self.here)
         results, start = [], 0
-        for group in self.groups:
+        for group, mask in zip(self.groups, self.masks, strict=True):
             count = group.tokens.numel() * self.heads
-            query, key, value = rows[start : start + 3 * count].view(3, -1, self.heads, group.width, depth)
-            results.append(_attention(query, key, value, group.mask).reshape(-1, depth))
+            query, key, value = rows[start : start + 3 * count].view(3, -1, group.width, depth)
+            results.append(_attention(query, key, value, mask, group.fused).view(-1, depth))
             start += 3 * count
         found = torch.cat(results) if len(results) > 1 else results[0]
         return found.index_select(0, self.back).view(tokens, size)
 
 
-def _attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """softmax(Q Kᵀ / √depth + mask) V of (sentences, heads, tokens, depth).
-
-    torch's fused kernel, except for bfloat16 in bulk: two batched products, the first of which adds the mask, take half
-    its time.
-    """
-    if _is_fused(query.dtype, query.shape[0] * query.shape[2]):
-        return F.scaled_dot_product_attention(query, key, value, mask)
-    q, k, v = (part.flatten(0, 1) for part in (query, key, value))
-    hidden = q.new_zeros(1) if mask is None else mask.expand(*query.shape[:2], 1, -1).flatten(0, 1)
-    scores = torch.baddbmm(hidden, q, k.transpose(1, 2), alpha=q.shape[-1] ** -0.5)
-    return torch.bmm(softmax(scores).to(q.dtype), v).view(query.shape)
+def _attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None,
+               fused: bool) -> torch.Tensor:
+    """softmax(Q Kᵀ + mask) V of (sentences × heads, tokens, depth), the queries divided by √depth."""
+    if fused:
+        hidden = mask if mask is None else mask[None]
+        return F.scaled_dot_product_attention(query[None], key[None], value[None], hidden, scale=1.0)[0]
+    keys = key.transpose(1, 2)
+    scores = torch.bmm(query, keys) if mask is None else torch.baddbmm(mask, query, keys)
+    return torch.bmm(softmax(scores).to(query.dtype), value)
 
 
 def softmax(scores: torch.Tensor) -> torch.Tensor:
@@ -231,16 +238,13 @@ def softmax(scores: torch.Tensor) -> torch.Tensor:
     return shares.div_(shares.sum(-1, keepdim=True))
 
 
-def _is_fused(dtype: torch.dtype, tokens: int) -> bool:
-    return dtype is torch.float32 or tokens <= 32
-
-
 class _Group(NamedTuple):
     """Neighbouring sentences whose attention is computed together, (sentences, width): `tokens` says which token is at
-    each place, any where there is none; `real` where there is one and `mask` hides the others as keys, both None where
-    all are."""
+    each place, any where there is none; `real` where there is one and `mask`, (sentences, 1, width), hides the others as
+    keys, both None where all are; `fused` whether torch's kernel is the faster one."""
 
     tokens: torch.Tensor
+    fused: bool
     real: torch.Tensor | None = None
     mask: torch.Tensor | None = None
 
@@ -271,16 +275,26 @@ def _groups(lengths: list[int], dtype: torch.dtype) -> Iterator[_Group]:
 
 def _group(start: int, stop: int, lengths: list[int], dtype: torch.dtype) -> _Group:
     width, count = max(lengths), len(lengths)
-    if not _is_fused(dtype, stop - start):
+    fused = _is_fused(dtype, stop - start, width)
+    if dtype is torch.bfloat16 and not fused:
         width, count = _round(width), _round(count)
     if width == min(lengths) and count == len(lengths):
-        return _Group(torch.arange(start, stop).view(count, width))
+        return _Group(torch.arange(start, stop).view(count, width), fused)
     real = torch.arange(width) < torch.tensor(lengths + [0] * (count - len(lengths)))[:, None]
     tokens = torch.zeros(real.shape, dtype=torch.long)
     tokens[real] = torch.arange(start, stop)
     mask = torch.zeros(real.shape, dtype=dtype).masked_fill_(~real, -torch.inf)
     mask[len(lengths) :] = 0  # of sentences that aren't there: whatever comes out is left
-    return _Group(tokens, real, mask[:, None, None])
+    return _Group(tokens, fused, real, mask[:, None])
+
+
+def _is_fused(dtype: torch.dtype, tokens: int, width: int) -> bool:
+    """Whether torch's kernel takes less time than two batched products and a softmax, mostly half of its own.
+
+    In float32 that must not hang on how many tokens there are: int8 makes of a difference in the last digit one in the
+    third, and a sentence is to have the same numbers alone and among many.
+    """
+    return width >= _LONG if dtype is torch.float32 else tokens <= _FEW
 
 
 def _round(size: int) -> int:
