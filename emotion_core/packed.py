@@ -116,7 +116,7 @@ class Layer(NamedTuple):
 
 
 class PackedBert:
-    """Holds its own copy of the weights in `dtype`, so the model it was made from can go. Threads may share it."""
+    """Holds weights of its own in `dtype`, so the model it was made from can go. Threads may share it."""
 
     tokens_a_batch = 1024  # their widest states, some 6 MB, stay in the processor's last cache
     side_by_side = True
@@ -240,8 +240,8 @@ def softmax(scores: torch.Tensor) -> torch.Tensor:
 
 class _Group(NamedTuple):
     """Neighbouring sentences whose attention is computed together, (sentences, width): `tokens` says which token is at
-    each place, any where there is none; `real` where there is one and `mask`, (sentences, 1, width), hides the others as
-    keys, both None where all are; `fused` whether torch's kernel is the faster one."""
+    each place, any where there is none; `real` where there is one and `mask`, (sentences, 1, width), hides the others
+    as keys, both None where all are; `fused` whether torch's kernel is the faster one."""
 
     tokens: torch.Tensor
     fused: bool

@@ -58,6 +58,17 @@ def test_packed_equals_transformers(bert, rows, expected, reordered: bool, monke
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("reordered", [True, False])
+def test_packed_has_products_of_its_own(bert, rows, expected, reordered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "_ONEDNN", reordered and packed._ONEDNN)
+    weights = BertWeights(bert.config, {name: tensor.clone() for name, tensor in bert.state_dict().items()})
+    engine = PackedBert(weights, torch.float32)
+    for name, tensor in weights.state.items():
+        if "LayerNorm" not in name and "embeddings" not in name:
+            tensor.zero_()
+    np.testing.assert_allclose(engine(rows).numpy(), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("activation", ["gelu", "relu"])
 def test_packed_uses_the_models_activation(rows, activation: str) -> None:
     torch.manual_seed(1)
@@ -89,6 +100,31 @@ def test_a_million_sentences_meet_few_shapes_of_products() -> None:
                 shapes.add(tuple(group.tokens.shape))
             exact.add((len(batch), lengths[batch[-1]]))
     assert len(shapes) < 200 < len(exact)
+
+
+@pytest.mark.parametrize("lengths", [[20], [3, 3], [5, 7, 7, 8], [260, 270], [300]])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_is_torchs(lengths: list[int], dtype: torch.dtype) -> None:
+    """Alone, without and with padding, short and long enough for torch's own kernel."""
+    torch.manual_seed(0)
+    heads, depth, tokens = 4, 12, sum(lengths)
+    qkv = 0.5 * torch.randn(tokens + packed._extra(tokens), 3 * heads * depth)
+    qkv = qkv.to(dtype)
+    found = packed._Sentences(lengths, heads, dtype).attention(qkv)
+    assert found.shape == (len(qkv), heads * depth)
+    start = 0
+    for length in lengths:
+        q, k, v = qkv[start : start + length].float().view(length, 3, heads, depth).permute(1, 2, 0, 3)
+        wanted = ((q @ k.transpose(1, 2)).softmax(-1) @ v).transpose(0, 1).reshape(length, -1)
+        torch.testing.assert_close(found[start : start + length].float(), wanted,
+                                   atol=1e-5 if dtype is torch.float32 else 0.05, rtol=1e-5)
+        start += length
+
+
+def test_which_attention_does_not_hang_on_how_many_sentences_there_are_in_float32() -> None:
+    for length in (3, 20, 300):
+        kinds = {group.fused for count in (1, 50) for group in packed._groups([length] * count, torch.float32)}
+        assert kinds == {length == 300}
 
 
 @pytest.mark.parametrize("width", [1, 3, 15, 16, 40])

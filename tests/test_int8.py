@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from emotion_core import int8, packed
+from emotion_core import direct, int8, packed
 from emotion_core.int8 import Int8Linear
-from emotion_core.packed import Linear
+from emotion_core.packed import Linear, PackedBert
 
 pytestmark = pytest.mark.skipif(not int8.HAS_KERNEL, reason="this torch has no int8 kernel")
 
@@ -28,11 +28,13 @@ def distance(found: torch.Tensor, wanted: torch.Tensor) -> float:
     return float((found - wanted).norm() / wanted.norm())
 
 
+@pytest.mark.parametrize("lowest", [None, int8.LOWEST["gelu"]])
 @pytest.mark.parametrize("activation", ["none", "gelu", "relu"])
-def test_near_the_exact_product(steps: int, activation: str) -> None:
+def test_near_the_exact_product(steps: int, activation: str, lowest: float | None) -> None:
     exact, x = linear(), torch.randn(40, 96)
+    x = x if lowest is None else F.gelu(x)
     before = x.clone()
-    found = Int8Linear(exact, steps)(x, activation)
+    found = Int8Linear(exact, steps, lowest)(x, activation)
     assert found.dtype == torch.float32
     assert torch.equal(x, before)
     assert 0 < distance(found, exact(x, activation)) < 0.03
@@ -65,6 +67,36 @@ def test_one_large_channel_leaves_the_others_exact(steps: int) -> None:
     weight[3] *= 1000
     exact = Linear(weight, torch.zeros(64), torch.float32)
     assert distance(Int8Linear(exact, steps)(x)[:, 4:], exact(x)[:, 4:]) < 0.03
+
+
+def test_what_gelu_gives_is_nearer_where_little_is_kept_for_below_zero(steps: int) -> None:
+    exact, x, residual = linear(), F.gelu(2 * torch.randn(400, 96)), torch.zeros(400, 64)
+    wanted = exact.plus(x, residual)
+    even, lopsided = (distance(Int8Linear(exact, steps, lowest).plus(x.clone(), residual), wanted)
+                      for lowest in (None, int8.LOWEST["gelu"]))
+    assert lopsided < 0.85 * even
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-3, 1.0, 1e3])
+def test_nothing_wraps_around_at_the_ends_of_what_gelu_gives(steps: int, size: float) -> None:
+    """The least GELU can give, beside the largest of its row."""
+    exact = Linear(torch.eye(64), torch.zeros(64), torch.float32)
+    x = torch.full((3, 64), int8.LOWEST["gelu"])
+    x[:, 0] = size
+    found = Int8Linear(exact, steps, int8.LOWEST["gelu"]).plus(x.clone(), torch.zeros(3, 64))
+    torch.testing.assert_close(found, x, rtol=0, atol=max(size, 1.5) / steps)
+
+
+def test_gelu_goes_no_lower() -> None:
+    assert F.gelu(torch.linspace(-3, 0, 30_001)).min() >= int8.LOWEST["gelu"]
+
+
+@pytest.mark.parametrize(("activation", "lopsided"), [("gelu", True), ("relu", False)])
+def test_the_product_after_gelu_alone_is_lopsided(tiny_folder, activation: str, lopsided: bool) -> None:
+    weights = direct.read_bert(tiny_folder)
+    weights.config.hidden_act = activation
+    for layer in int8.with_int8(PackedBert(weights, torch.float32)).layers[:-1]:
+        assert [part.lopsided for part in (layer.qkv, layer.out, layer.up, layer.down)] == [False] * 3 + [lopsided]
 
 
 @pytest.mark.parametrize("sign", [1, -1])
