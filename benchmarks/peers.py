@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
+import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -18,6 +21,7 @@ from emotion_core import models, precision
 Scorer = Callable[[list[str]], np.ndarray]
 """Sentences to probabilities (sentences, 7), label-id order, input order."""
 SORTED_BATCH = 32
+OPENVINO_GROUPS = 64, 128
 
 
 @cache
@@ -99,6 +103,12 @@ def others(folder: Path, target: Path, many: bool) -> dict[str, Scorer]:
         makers["OpenVINO fp32"] = lambda beside: _openvino(file, "f32", beside)
         if multiply_bfloat16():
             makers["OpenVINO bf16"] = lambda beside: _openvino(file, "bf16", beside)
+        if importlib.util.find_spec("nncf"):
+            rounded = _rounded_weights(file)
+            for group in OPENVINO_GROUPS:
+                makers[f"OpenVINO int8 (dynamic, a scale for {group} inputs)"] = (
+                    lambda beside, more={"DYNAMIC_QUANTIZATION_GROUP_SIZE": group}: (
+                        _openvino(rounded, "f32", beside, **more)))
     ways = {"": False, ", a batch a thread": True} if many else {"": False}
     return {label + way: _sorted(tokenizer, make(beside)) for label, make in makers.items()
             for way, beside in ways.items()}
@@ -149,12 +159,25 @@ def _int8(file: Path) -> Path:
     return small
 
 
-def _openvino(file: Path, precision: str, beside: bool) -> Forward:
+def _rounded_weights(file: Path) -> Path:
+    """With int8 weights, a scale and a zero a channel; OpenVINO rounds the inputs as they come."""
+    import nncf
+    import openvino
+
+    nncf.set_log_level(logging.ERROR)
+    small = file.with_name("rounded.xml")
+    with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
+        model = nncf.compress_weights(openvino.Core().read_model(file), mode=nncf.CompressWeightsMode.INT8_ASYM)
+    openvino.save_model(model, small, compress_to_fp16=False)
+    return small
+
+
+def _openvino(file: Path, precision: str, beside: bool, **more: object) -> Forward:
     import openvino
 
     threads = torch.get_num_threads()
     compiled = openvino.Core().compile_model(str(file), "CPU", {
-        "INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, **more,
         **({"NUM_STREAMS": threads} if beside else {"PERFORMANCE_HINT": "LATENCY"})})
     queue = openvino.AsyncInferQueue(compiled, threads if beside else 1)
 
