@@ -43,10 +43,11 @@ class Int8Linear:
         scales = (weight.abs().amax(1, keepdim=True) / 127).clamp_(min=_TINY)
         self.weight = torch.ops.onednn.qlinear_prepack((weight / scales).round_().to(torch.int8), None)
         self.lopsided = lowest is not None
-        self.zero = steps // 4 if self.lopsided else steps
+        self.zero = steps // 4 if self.lopsided else steps  # what 0 becomes
         above = 2 * steps - self.zero
         self.least = -lowest * above / self.zero if self.lopsided else _TINY
         self.above = torch.tensor(float(above))
+        # A row, since addcmul with a number takes three times as long.
         self.shift = torch.full((weight.shape[1],), float(self.zero - _TOP_BIT))
         self.scales = scales.flatten() / above
         self.zeros = torch.zeros(len(weight), dtype=torch.long)

@@ -142,7 +142,7 @@ def test_an_uploaded_checkpoint_is_used_on_the_first_page_and_deleted_after_a_qu
     page.get_by_role("textbox").fill("오늘 정말 행복해요")
     page.get_by_role("button", name="감정 읽기").click()
     expect(page.get_by_text("사용한 모델: 내 노트북")).to_be_visible()
-    expect(page.locator(".js-plotly-plot")).to_be_visible()
+    expect(page.locator(".js-plotly-plot:visible")).to_be_visible()
 
     page.get_by_role("link", name=message("models.title", "ko")).click()
     button(page, "models.delete").click()
