@@ -70,7 +70,7 @@ def test_the_bundled_model_keeps_its_emotions(free) -> None:
     assert (found.argmax(1) == wanted.argmax(1)).mean() >= 0.995
     assert 0 < np.abs(found - wanted).mean() < 0.005
     alone = np.array([fast.predict(text).probabilities for text in texts[:60]])  # one goes the way of many
-    assert (np.abs(alone - found[:60]).max(1) < 1e-5).mean() > 0.8
+    assert np.abs(alone - found[:60]).mean() < 0.5 * np.abs(wanted[:60] - found[:60]).mean()
 
 
 @needs_int8
