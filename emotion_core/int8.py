@@ -1,7 +1,8 @@
 """A BERT's products in int8: weights with a scale a channel, inputs with a scale a token, measured anew.
 
-LLM.int8() calls that vector-wise (Dettmers et al. 2022, arXiv:2208.07339). oneDNN's kernel knows one scale for all
-tokens, so it is told 1 and its sums are scaled afterwards. Near ties can come out the other way: `cascade` sees to it.
+LLM.int8() calls that vector-wise (Dettmers et al. 2022, arXiv:2208.07339). The product is torch's `_int_mm`, oneDNN's
+GEMM, which takes any number of tokens without preparing a kernel for it and starts in a third of the time of
+`onednn.qlinear_pointwise`. Near ties can come out the other way: `cascade` sees to it.
 """
 
 from __future__ import annotations
@@ -16,41 +17,40 @@ IN_PLACE = {"none": lambda y: y, "gelu": torch.ops.aten.gelu_, "relu": torch.rel
 LOWEST = {"gelu": -0.17}
 """What an activation's result never lies below, so that few numbers need be kept for what is under 0."""
 TOKENS_A_BATCH = 512  # sums are float32, twice as wide as bfloat16's
-HAS_KERNEL = torch.backends.mkldnn.is_available() and all(
-    hasattr(torch.ops.onednn, name) for name in ("qlinear_prepack", "qlinear_pointwise"))
+HAS_KERNEL = torch.backends.mkldnn.is_available() and hasattr(torch, "_int_mm")
 _TINY = 1e-12
-_TOP_BIT = 128
+_LEAST_INT8 = -128
 
 
 def steps() -> int:
-    """How many int8 numbers are used on each side of 0: 127, or 63 where the processor would overflow (AVX2 adds two
-    products in 16 bits)."""
-    weight = torch.ops.onednn.qlinear_prepack(torch.full((16, 64), 127, dtype=torch.int8), None)
-    sums = _product(torch.full((1, 64), 255, dtype=torch.uint8), 0, weight, torch.ones(16), torch.zeros(16).long())
-    return 127 if bool((sums == 255 * 127 * 64).all()) else 63
+    """How many int8 numbers are used on each side of 0: 127, or 63 where the processor would overflow: AVX2 adds two
+    products in 16 bits, of inputs that oneDNN counts from -128."""
+    sums = torch._int_mm(*(torch.full(shape, 127, dtype=torch.int8) for shape in ((1, 64), (64, 16))))
+    return 127 if bool((sums == 127 * 127 * 64).all()) else 63
 
 
 class Int8Linear:
     """As the `packed.Linear` it takes its weights from, with any float input and float32 out.
 
-    Inputs become 0 to 2 × `steps`: as many on each side of 0, or an eighth of them below it for inputs that are known
-    not to lie under `lowest`.
+    Inputs become 2 × `steps` + 1 numbers from -128 up: as many on each side of 0, or an eighth of them below it for
+    inputs that are known not to lie under `lowest`.
     """
 
     def __init__(self, exact: Linear, steps: int, lowest: float | None = None) -> None:
         weight = exact.plain().float()
         self.bias = exact.bias.float()
         scales = (weight.abs().amax(1, keepdim=True) / 127).clamp_(min=_TINY)
-        self.weight = torch.ops.onednn.qlinear_prepack((weight / scales).round_().to(torch.int8), None)
+        rounded = (weight / scales).round_().to(torch.int8)
+        self.weight = rounded.t()
         self.lopsided = lowest is not None
-        self.zero = steps // 4 if self.lopsided else steps  # what 0 becomes
-        above = 2 * steps - self.zero
-        self.least = -lowest * above / self.zero if self.lopsided else _TINY
+        below = steps // 4 if self.lopsided else steps
+        above = 2 * steps - below
+        self.least = -lowest * above / below if self.lopsided else _TINY
         self.above = torch.tensor(float(above))
-        # A row, since addcmul with a number takes three times as long.
-        self.shift = torch.full((weight.shape[1],), float(self.zero - _TOP_BIT))
+        zero = _LEAST_INT8 + below  # what 0 becomes
+        self.shift = torch.full((weight.shape[1],), float(zero))  # a row: a number takes addcmul three times as long
         self.scales = scales.flatten() / above
-        self.zeros = torch.zeros(len(weight), dtype=torch.long)
+        self.shift_back = -zero * rounded.sum(1) * self.scales
 
     def __call__(self, x: torch.Tensor, activation: str = "none") -> torch.Tensor:
         sums, largest = self._sums(x)
@@ -72,9 +72,10 @@ class Int8Linear:
         else:
             sizes = room = x.abs()
         largest = sizes.amax(1, keepdim=True).clamp_(min=self.least)
-        signed = torch.addcmul(self.shift, x, self.above / largest, out=room).round_().to(torch.int8)
-        unsigned = signed.view(torch.uint8).bitwise_xor_(_TOP_BIT)  # a cast to uint8 takes four times as long
-        return _product(unsigned, self.zero, self.weight, self.scales, self.zeros), largest
+        rounded = torch.addcmul(self.shift, x, self.above / largest, out=room).round_().to(torch.int8)
+        whole = torch._int_mm(rounded, self.weight)
+        sums = whole.view(torch.float32).copy_(whole)
+        return torch.addcmul(self.shift_back, sums, self.scales, out=sums), largest
 
 
 def with_int8(exact: PackedBert) -> PackedBert:
@@ -88,11 +89,5 @@ def with_int8(exact: PackedBert) -> PackedBert:
     result = copy.copy(exact)
     result.layers = [*(rounded(layer, "qkv", "out", "up", "down") for layer in whole), rounded(last, "qkv")]
     result.tokens_a_batch = TOKENS_A_BATCH
+    result.rounds_tokens = False
     return result
-
-
-def _product(x: torch.Tensor, zero: int, weight: torch.Tensor, scales: torch.Tensor,
-             zeros: torch.Tensor) -> torch.Tensor:
-    """(x - zero) Wᵀ times `scales`, float32 (tokens, channels), of uint8 `x` and a weight packed for the kernel."""
-    return torch.ops.onednn.qlinear_pointwise(x, 1.0, zero, weight, scales, zeros, None, 1.0, 0, torch.float32, "none",
-                                              [], "")

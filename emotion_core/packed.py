@@ -8,7 +8,7 @@ length together. Same weights and results as transformers' `BertForSequenceClass
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -120,6 +120,7 @@ class PackedBert:
 
     tokens_a_batch = 1024  # their widest states, some 6 MB, stay in the processor's last cache
     side_by_side = True
+    rounds_tokens = True  # to one of a few numbers: oneDNN prepares its kernels anew for every other one
 
     def __init__(self, weights: BertWeights, dtype: torch.dtype) -> None:
         config, state = weights.config, weights.state
@@ -163,10 +164,11 @@ class PackedBert:
         Any order and lengths; rows sorted by length are the fastest.
         """
         lengths = [len(row) for row in ids]
-        sentences = _Sentences(lengths, self.heads, self.dtype)
-        flat = _rounded(list(itertools.chain.from_iterable(ids)))
-        places = _rounded(list(itertools.chain.from_iterable(map(range, lengths))))
-        firsts = _rounded([0, *itertools.accumulate(lengths[:-1])])
+        extra = _extra(sum(lengths)) if self.rounds_tokens else 0
+        sentences = _Sentences(lengths, extra, self.heads, self.dtype)
+        flat = _lengthened(itertools.chain.from_iterable(ids), extra)
+        places = _lengthened(itertools.chain.from_iterable(map(range, lengths)), extra)
+        firsts = _lengthened([0, *itertools.accumulate(lengths[:-1])], _extra(len(ids)))
         x = F.embedding(flat, self.words).float() + F.embedding(places, self.positions)
         x = self.embeddings_norm(x).to(self.dtype)
         for layer in self.layers[:-1]:
@@ -190,7 +192,7 @@ class _Sentences:
     has for one head, brings all queries, keys and values into place, another the results back.
     """
 
-    def __init__(self, lengths: list[int], heads: int, dtype: torch.dtype) -> None:
+    def __init__(self, lengths: list[int], extra: int, heads: int, dtype: torch.dtype) -> None:
         self.heads = heads
         self.groups = list(_groups(lengths, dtype))
         self.masks = [None if group.mask is None else group.mask.repeat_interleave(heads, 0) for group in self.groups]
@@ -198,7 +200,7 @@ class _Sentences:
         self.here = torch.cat([((group.tokens[:, None] * 3 + part) * heads + head).flatten() for group in self.groups])
         starts = itertools.accumulate((group.tokens.numel() * heads for group in self.groups[:-1]), initial=0)
         back = [start + group.places(heads) for start, group in zip(starts, self.groups, strict=True)]
-        self.back = torch.cat([*back, torch.zeros(_extra(sum(lengths)) * heads, dtype=torch.long)])
+        self.back = torch.cat([*back, torch.zeros(extra * heads, dtype=torch.long)])
 
     def attention(self, qkv: torch.Tensor) -> torch.Tensor:
         """(tokens, 3 × hidden) to (tokens, hidden)."""
@@ -303,10 +305,11 @@ def _round(size: int) -> int:
     return -(-size // step) * step
 
 
-def _rounded(values: list[int]) -> torch.Tensor:
-    """`values`, lengthened by zeros to one of a few sizes: oneDNN prepares its kernels anew for every other one."""
-    return torch.tensor(values + [0] * _extra(len(values)))
+def _lengthened(values: Iterable[int], extra: int) -> torch.Tensor:
+    """`values` and as many zeros as `extra` says, int64."""
+    return torch.tensor([*values, *[0] * extra])
 
 
 def _extra(size: int) -> int:
+    """What makes one of a few sizes of `size`."""
     return 0 if size == 1 else -size % (8 if size <= 128 else 64)  # one sentence alone is what is asked for most

@@ -18,7 +18,7 @@ from transformers import (
     ElectraForSequenceClassification,
 )
 
-from emotion_core import EmotionClassifier, EmotionError, cli, engine, int8, packed, precision
+from emotion_core import EmotionClassifier, EmotionError, cli, engine, packed, precision
 from emotion_core.engine import length_batches
 from emotion_core.labels import LABELS
 from emotion_core.packed import BertWeights, PackedBert
@@ -108,9 +108,8 @@ def test_attention_is_torchs(lengths: list[int], dtype: torch.dtype) -> None:
     """Alone, without and with padding, short and long enough for torch's own kernel."""
     torch.manual_seed(0)
     heads, depth, tokens = 4, 12, sum(lengths)
-    qkv = 0.5 * torch.randn(tokens + packed._extra(tokens), 3 * heads * depth)
-    qkv = qkv.to(dtype)
-    found = packed._Sentences(lengths, heads, dtype).attention(qkv)
+    qkv = (0.5 * torch.randn(tokens + 2, 3 * heads * depth)).to(dtype)
+    found = packed._Sentences(lengths, 2, heads, dtype).attention(qkv)
     assert found.shape == (len(qkv), heads * depth)
     start = 0
     for length in lengths:
@@ -258,9 +257,9 @@ def test_the_measurement_is_short_and_a_ratio() -> None:
 
 def test_a_processor_without_a_kernel_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*arguments: object) -> None:
-        raise NotImplementedError("Could not run 'onednn::qlinear_pointwise'")
+        raise NotImplementedError("Could not run 'aten::_int_mm'")
 
-    monkeypatch.setattr(int8, "_product", missing)
+    monkeypatch.setattr(torch, "_int_mm", missing)
     assert precision.measure_int8(torch.float32, tokens=8, inputs=32, outputs=32) == 0
 
 

@@ -99,6 +99,23 @@ def test_the_product_after_gelu_alone_is_lopsided(tiny_folder, activation: str, 
         assert [part.lopsided for part in (layer.qkv, layer.out, layer.up, layer.down)] == [False] * 3 + [lopsided]
 
 
+@pytest.mark.parametrize("count", [7, 14])
+def test_no_token_is_computed_that_is_not_there(tiny_folder, count: int) -> None:
+    """oneDNN's float kernels want one of a few numbers of tokens; int8's takes any."""
+    exact = PackedBert(direct.read_bert(tiny_folder), torch.float32)
+    seen = []
+
+    def numbers_of(bert: PackedBert) -> list[int]:
+        seen.clear()
+        bert.layers = [layer._replace(qkv=lambda x, qkv=layer.qkv: (seen.append(len(x)), qkv(x))[1])
+                       for layer in bert.layers]
+        bert([[5] * (count // 2), [5] * (count - count // 2)])
+        return seen
+
+    assert set(numbers_of(int8.with_int8(exact))) == {count}
+    assert set(numbers_of(exact)) == {count + packed._extra(count)} != {count}
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_largest_sums_do_not_overflow(steps: int, sign: int) -> None:
     exact = Linear(torch.ones(32, 512), torch.zeros(32), torch.float32)
