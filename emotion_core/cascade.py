@@ -40,6 +40,7 @@ class Cascade:
     rounded: Engine
     margin: float
 
+    @torch.inference_mode()
     def logits_of(self, ids: Batch) -> torch.Tensor:
         """As `engine.logits_of`."""
         found = logits_of(self.rounded, ids)

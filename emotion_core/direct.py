@@ -43,7 +43,10 @@ class FastTokenizer:
                  verbose: bool = True) -> dict[str, list[Any]]:
         """{"input_ids": one row of ids, or a row for each of several texts}, neither cut nor padded."""
         texts = [text] if isinstance(text, str) else list(text)
-        rows = [found.ids for found in self._inner.encode_batch_fast(texts, add_special_tokens=add_special_tokens)]
+        if len(texts) == 1:  # without waking the threads that share a batch
+            rows = [self._inner.encode(texts[0], add_special_tokens=add_special_tokens).ids]
+        else:
+            rows = [found.ids for found in self._inner.encode_batch_fast(texts, add_special_tokens=add_special_tokens)]
         return {"input_ids": rows[0] if isinstance(text, str) else rows}
 
     def num_special_tokens_to_add(self) -> int:

@@ -56,6 +56,8 @@ def build(model: PreTrainedModel | BertWeights, device: torch.device, padding: i
 
 def logits_of(engine: Engine, ids: Batch) -> torch.Tensor:
     """Logits of any number of rows, none empty: float32 (rows, labels) in their order, on the CPU."""
+    if len(ids) == 1:
+        return engine(ids).cpu()
     batches = list(length_batches([len(row) for row in ids], engine.tokens_a_batch))
     computed = compute(engine, [[ids[row] for row in rows] for rows in batches])
     if not computed:

@@ -20,6 +20,7 @@ TOKENS_A_BATCH = 512  # sums are float32, twice as wide as bfloat16's
 HAS_KERNEL = torch.backends.mkldnn.is_available() and hasattr(torch, "_int_mm")
 _TINY = 1e-12
 _LEAST_INT8 = -128
+_ROUNDS = 1.5 * 2**23  # a float32 near it is whole, and its last bits are those of the integer that was added
 
 
 def steps() -> int:
@@ -48,7 +49,7 @@ class Int8Linear:
         self.least = -lowest * above / below if self.lopsided else _TINY
         self.above = torch.tensor(float(above))
         zero = _LEAST_INT8 + below  # what 0 becomes
-        self.shift = torch.full((weight.shape[1],), float(zero))  # a row: a number takes addcmul three times as long
+        self.shift = torch.full((weight.shape[1],), _ROUNDS + zero)  # a row: a number takes addcmul three times as long
         self.scales = scales.flatten() / above
         self.shift_back = -zero * rounded.sum(1) * self.scales
 
@@ -72,7 +73,7 @@ class Int8Linear:
         else:
             sizes = room = x.abs()
         largest = sizes.amax(1, keepdim=True).clamp_(min=self.least)
-        rounded = torch.addcmul(self.shift, x, self.above / largest, out=room).round_().to(torch.int8)
+        rounded = torch.addcmul(self.shift, x, self.above / largest, out=room).view(torch.int32).to(torch.int8)
         whole = torch._int_mm(rounded, self.weight)
         sums = whole.view(torch.float32).copy_(whole)
         return torch.addcmul(self.shift_back, sums, self.scales, out=sums), largest

@@ -165,7 +165,7 @@ class PackedBert:
         """
         lengths = [len(row) for row in ids]
         extra = _extra(sum(lengths)) if self.rounds_tokens else 0
-        sentences = _Sentences(lengths, extra, self.heads, self.dtype)
+        sentences = _sentences(lengths, extra, self.heads, self.dtype)
         flat = _lengthened(itertools.chain.from_iterable(ids), extra)
         places = _lengthened(itertools.chain.from_iterable(map(range, lengths)), extra)
         firsts = _lengthened([0, *itertools.accumulate(lengths[:-1])], _extra(len(ids)))
@@ -183,6 +183,26 @@ class PackedBert:
     def _feed_forward(self, layer: Layer, attended: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         x = layer.attention_norm(layer.out.plus(attended, x))
         return layer.norm(layer.down.plus(layer.up(x, self.activation), x))
+
+
+def _sentences(lengths: list[int], extra: int, heads: int, dtype: torch.dtype) -> _Alone | _Sentences:
+    """`extra`: tokens after those of the sentences."""
+    if len(lengths) == 1 and not extra and dtype is torch.float32:
+        return _Alone(lengths[0], heads)
+    return _Sentences(lengths, extra, heads, dtype)
+
+
+class _Alone:
+    """The attention inside one sentence: in float32 a batched product reads and writes its rows where they lie."""
+
+    def __init__(self, length: int, heads: int) -> None:
+        self.heads = heads
+        self.fused = _is_fused(torch.float32, length, length)
+
+    def attention(self, qkv: torch.Tensor) -> torch.Tensor:
+        """As _Sentences', to the last digit."""
+        query, key, value = qkv.view(len(qkv), 3, self.heads, -1).permute(1, 2, 0, 3)
+        return _attention(query, key, value, None, self.fused).transpose(0, 1).reshape(len(qkv), -1)
 
 
 class _Sentences:
