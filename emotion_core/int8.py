@@ -17,7 +17,8 @@ IN_PLACE = {"none": lambda y: y, "gelu": torch.ops.aten.gelu_, "relu": torch.rel
 LOWEST = {"gelu": -0.17}
 """What an activation's result never lies below, so that few numbers need be kept for what is under 0."""
 TOKENS_A_BATCH = 512  # sums are float32, twice as wide as bfloat16's
-HAS_KERNEL = torch.backends.mkldnn.is_available() and hasattr(torch, "_int_mm")
+HAS_KERNEL = (torch.backends.mkldnn.is_available() and hasattr(torch, "_int_mm")
+              and torch.backends.cpu.get_cpu_capability().startswith("AVX"))  # elsewhere torch goes number by number
 _TINY = 1e-12
 _LEAST_INT8 = -128
 _ROUNDS = 1.5 * 2**23  # a float32 near it is whole, and its last bits are those of the integer that was added

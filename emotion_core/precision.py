@@ -154,7 +154,7 @@ def measure_int8(dtype: torch.dtype, tokens: int = 512, inputs: int = 768, outpu
     same = x.to(dtype)
     try:
         rounded = Int8Linear(exact, steps())
-    except RuntimeError:  # torch has the operator and, on this processor, nothing behind it
+    except RuntimeError:  # torch has the function and nothing behind it
         return 0.0
     return _ratio(lambda: exact(same, "gelu"), lambda: rounded(x, "gelu"), repeats)
 
