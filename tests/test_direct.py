@@ -36,7 +36,10 @@ def test_ids_are_those_of_transformers(which: str, tiny_folder: Path) -> None:
     folder = BUNDLED if which == "bundled" else tiny_folder
     found, expected = direct.read_tokenizer(folder), models.read_tokenizer(folder)
     texts = sentences()
-    assert found(texts)["input_ids"] == expected(texts, verbose=False)["input_ids"]
+    ids = expected(texts, verbose=False)["input_ids"]
+    assert found(texts)["input_ids"] == ids
+    assert [found([text])["input_ids"][0] for text in texts] == ids
+    assert [found(text)["input_ids"] for text in texts[-60:]] == ids[-60:]
     bare = [tokenizer("안녕", add_special_tokens=False)["input_ids"] for tokenizer in (found, expected)]
     assert bare[0] == bare[1]
     for member in ("model_max_length", "pad_token_id", "unk_token_id"):

@@ -120,6 +120,23 @@ def test_attention_is_torchs(lengths: list[int], dtype: torch.dtype) -> None:
         start += length
 
 
+@pytest.mark.parametrize("length", [3, 20, 300])
+def test_a_sentence_alone_has_the_attention_that_it_has_among_others(length: int) -> None:
+    torch.manual_seed(0)
+    heads, depth = 4, 12
+    qkv = torch.randn(length, 3 * heads * depth)
+    alone = packed._sentences([length], 0, heads, torch.float32)
+    assert isinstance(alone, packed._Alone)
+    among = packed._sentences([length, 5], 0, heads, torch.float32).attention(torch.cat([qkv, torch.randn(5, 144)]))
+    torch.testing.assert_close(alone.attention(qkv), among[:length], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("lengths", "extra", "dtype"), [
+    ([20], 4, torch.float32), ([20], 0, torch.bfloat16), ([20, 20], 0, torch.float32)])
+def test_others_are_gathered(lengths: list[int], extra: int, dtype: torch.dtype) -> None:
+    assert isinstance(packed._sentences(lengths, extra, 4, dtype), packed._Sentences)
+
+
 def test_which_attention_does_not_hang_on_how_many_sentences_there_are_in_float32() -> None:
     for length in (3, 20, 300):
         kinds = {group.fused for count in (1, 50) for group in packed._groups([length] * count, torch.float32)}
