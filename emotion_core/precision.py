@@ -59,7 +59,7 @@ def is_free(precision: str) -> bool:
 
 def int8_gain(dtype: torch.dtype) -> float:
     """How many times as fast as one in `dtype` a product in int8 is on this machine's CPU."""
-    return remembered(f"int8_gain_over_{str(dtype).removeprefix('torch.')}", lambda: measure_int8(dtype))
+    return remembered(f"int_mm_gain_over_{str(dtype).removeprefix('torch.')}", lambda: measure_int8(dtype))
 
 
 def cache_file() -> Path:
